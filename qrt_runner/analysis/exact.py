@@ -1,0 +1,99 @@
+"""The ideal reference: exact expectation values and probabilities; knows numpy and qiskit.
+
+By statevector up to a stated width, by stabilizers for Clifford circuits of any width, else refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+from qiskit.exceptions import QiskitError
+from qiskit.quantum_info import Clifford, StabilizerState, Statevector
+
+from qrt_runner.analysis.counting import joint_places
+from qrt_runner.circuits import kind_of, measured_bits
+from qrt_runner.errors import refuse
+from qrt_runner.results import Comparison
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+    from qrt_runner import config
+    from qrt_runner.circuits import LogicalCircuit
+
+ExactState: TypeAlias = Statevector | StabilizerState
+_MOST_RANDOM_BITS: Final = 16
+"""Of a stabilizer state, so many random bits make 65,536 outcomes; more are not listed."""
+_NEGLIGIBLE: Final = 1e-12
+
+
+def exact_reference(section: config.Reference, logical: LogicalCircuit, *, counting: bool) -> Comparison:
+    """Return the exact numbers of a circuit, for each of its parameter sets.
+
+    Args:
+        section: The reference asked for.
+        logical: The circuit.
+        counting: Whether outcome probabilities are wanted beside expectation values.
+
+    Raises:
+        ConfigError: Where the circuit is too wide, or follows measurement outcomes.
+    """
+    if kind_of(logical.circuit) == "dynamic":
+        given = "ideal, for a circuit with mid-circuit measurement, reset or control flow"
+        raise refuse("reference", given, "ideal for circuits that measure at their end only", "reference=none")
+    bare = logical.circuit.remove_final_measurements(inplace=False)
+    states = [_state(bare.assign_parameters(row) if bare.parameters else bare, section) for row in logical.sets.values]
+    ideal = np.array([[_value(state, operator) for operator in logical.observables.values()] for state in states])
+    if not counting:
+        return Comparison(ideal=ideal)
+    probabilities = tuple(_probabilities(state, logical.circuit) for state in states)
+    return Comparison(ideal=ideal if logical.observables else None, probabilities=probabilities)
+
+
+def _state(circuit: QuantumCircuit, section: config.Reference) -> ExactState:
+    if circuit.num_qubits <= section.max_qubits:
+        return Statevector(circuit)
+    try:
+        return StabilizerState(Clifford(circuit))
+    except QiskitError:
+        given = f"ideal, for a circuit of {circuit.num_qubits} qubits that is not Clifford"
+        allowed = f"at most {section.max_qubits} qubits (reference.max_qubits), or a Clifford circuit"
+        remedy = f"reference.max_qubits={circuit.num_qubits} needs {16 * 2.0**circuit.num_qubits:.1e} bytes"
+        raise refuse("reference", given, allowed, f"reference=none, or {remedy}") from None
+
+
+def _value(state: ExactState, operator: SparsePauliOp) -> float:
+    if isinstance(state, Statevector):
+        return float(np.real(state.expectation_value(operator)))
+    terms = zip(operator.coeffs.real, operator.paulis, strict=True)
+    return float(sum(weight * np.real(state.expectation_value(pauli)) for weight, pauli in terms))
+
+
+def _probabilities(state: ExactState, circuit: QuantumCircuit) -> dict[str, float]:
+    """Return outcome probabilities by joint outcome: all registers, the last one leftmost; unmeasured bits are 0."""
+    places = joint_places(circuit)
+    measured = sorted((places[bit], qubit) for qubit, bit in measured_bits(circuit).items())
+    qubits, spots = [qubit for _, qubit in measured], [place for place, _ in measured]
+    if isinstance(state, StabilizerState):
+        _check_listable(state)
+    found = state.probabilities_dict(qargs=qubits)
+    kept = {key: float(value) for key, value in found.items() if value > _NEGLIGIBLE}
+    return {_spread(key, spots, len(places)): value for key, value in kept.items()}
+
+
+def _check_listable(state: StabilizerState) -> None:
+    random_bits = int(np.linalg.matrix_rank(state.clifford.stab_x.astype(float)))
+    if random_bits > _MOST_RANDOM_BITS:
+        given = f"ideal, for counts over 2^{random_bits} outcomes"
+        raise refuse("reference", given, f"at most 2^{_MOST_RANDOM_BITS} outcomes", "mode=estimator, or reference=none")
+
+
+def _spread(key: str, spots: Sequence[int], width: int) -> str:
+    bits = ["0"] * width
+    for spot, bit in zip(spots, reversed(key), strict=True):
+        bits[width - 1 - spot] = bit
+    return "".join(bits)

@@ -1,0 +1,129 @@
+"""Turns a circuit section into a circuit, its parameter sets and its observables; may know qiskit.
+
+It may not know backends, Hydra or MLflow.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from qiskit import qasm3, qpy
+
+from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_of, measured_bits
+from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of
+from qrt_runner.circuits.parameters import ParameterSets, parameter_sets
+from qrt_runner.circuits.sources import open_source
+from qrt_runner.errors import refuse
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+    from qrt_runner import config
+
+__all__ = [
+    "LogicalCircuit",
+    "drawn",
+    "is_diagonal",
+    "kind_of",
+    "load",
+    "logical_files",
+    "measured_bits",
+    "qpy_bytes",
+]
+
+_DRAWN_QUBITS: Final = 40
+_DRAWN_OPERATIONS: Final = 600
+
+
+@dataclass(frozen=True)
+class LogicalCircuit:
+    """A circuit as its mode runs it, before any backend is known."""
+
+    name: str
+    circuit: QuantumCircuit
+    """With measurements for a counting mode, without final ones for the estimator."""
+
+    sets: ParameterSets
+    observables: Observables
+    """Those that the mode can tell: any for the estimator, diagonal ones of measured qubits for counts."""
+
+    notes: tuple[str, ...]
+    """Which of the circuit file's own observables were left out, and why."""
+
+
+def load(section: config.Circuit, mode: str, path: str = "circuit") -> LogicalCircuit:
+    """Load the circuit that a section asks for, as `mode` runs it.
+
+    Args:
+        section: What is asked for.
+        mode: `raw`, `sampler` or `estimator`.
+        path: Config path of the section, for error texts.
+
+    Raises:
+        ConfigError: Where anything about the circuit is wrong.
+    """
+    source = open_source(section, path)
+    sets = parameter_sets(section, source.circuit, path)
+    observables = observables_of(section, source, path)
+    if mode == "estimator":
+        circuit = for_estimating(source.circuit, path)
+        if not observables:
+            given = "none, and the circuit file has none of its own"
+            remedy = f"'+{path}.observables={{zz: {'Z' * min(circuit.num_qubits, 8)}}}', or mode=sampler"
+            raise refuse(f"{path}.observables", given, "at least one observable in mode=estimator", remedy)
+        return LogicalCircuit(section.name, circuit, sets, observables, ())
+    circuit = for_counting(source.circuit, section.measure, path)
+    kept, notes = _countable(observables, circuit, f"{path}.observables", own=not section.observables)
+    return LogicalCircuit(section.name, circuit, sets, kept, notes)
+
+
+def _countable(
+    observables: Observables, circuit: QuantumCircuit, path: str, *, own: bool
+) -> tuple[Observables, tuple[str, ...]]:
+    """Keep what counts can tell. Asked-for observables are refused; the circuit file's own are left out with a note."""
+    bits = measured_bits(circuit)
+    kept: dict[str, SparsePauliOp] = {}
+    notes = []
+    for name, operator in observables.items():
+        qubits = sorted({int(qubit) for pauli in operator.paulis for qubit in (pauli.z | pauli.x).nonzero()[0]})
+        unmeasured = [qubit for qubit in qubits if qubit not in bits]
+        if is_diagonal(operator) and not unmeasured:
+            kept[name] = operator
+            continue
+        reason = (
+            f"qubit {unmeasured[0]} is not measured at the end" if unmeasured else "it is not diagonal (X or Y in it)"
+        )
+        if not own:
+            given = f"an observable that counts cannot tell: {reason}"
+            raise refuse(
+                f"{path}.{name}", given, "I and Z on measured qubits in mode=raw and mode=sampler", "mode=estimator"
+            )
+        notes.append(f"observable {name} left out: {reason}; mode=estimator tells it")
+    return kept, tuple(notes)
+
+
+def logical_files(circuit: QuantumCircuit) -> dict[str, bytes]:
+    """Return the artifacts that show a circuit as written: OpenQASM 3 (else QPY) and a drawing."""
+    try:
+        files = {"circuit/logical.qasm3": qasm3.dumps(circuit).encode()}
+    except qasm3.QASM3ExporterError:
+        files = {"circuit/logical.qpy": qpy_bytes(circuit)}
+    return files | {"circuit/logical.txt": drawn(circuit).encode()}
+
+
+def qpy_bytes(circuit: QuantumCircuit) -> bytes:
+    """Return a circuit as QPY."""
+    stream = io.BytesIO()
+    qpy.dump(circuit, stream)
+    return stream.getvalue()
+
+
+def drawn(circuit: QuantumCircuit) -> str:
+    """Return a folded text drawing, or the reason why there is none."""
+    size = circuit.size()
+    if circuit.num_qubits > _DRAWN_QUBITS or size > _DRAWN_OPERATIONS:
+        return f"Not drawn: {circuit.num_qubits} qubits and {size} operations are too many for a page.\n"
+    return str(circuit.draw("text", fold=120, idle_wires=False)) + "\n"

@@ -1,0 +1,102 @@
+"""Adds measurements for counting modes, takes them off for the estimator, and tells what is measured where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from qiskit import ClassicalRegister
+
+from qrt_runner.errors import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qiskit import QuantumCircuit
+
+    from qrt_runner import config
+
+REGISTER: Final = "meas"
+"""Name of the classical register that holds added measurements, as `QuantumCircuit.measure_all` calls it."""
+
+
+def for_counting(circuit: QuantumCircuit, measure: config.sections.Measure, path: str = "circuit") -> QuantumCircuit:
+    """Return the circuit as a counting mode runs it: its own measurements, else those that `measure` asks for.
+
+    Raises:
+        ConfigError: Where nothing would be measured.
+    """
+    if isinstance(measure, list):
+        return _measuring(circuit, measure, path)
+    if has_measurements(circuit):
+        return circuit
+    if measure == "never":
+        remedy = f"{path}.measure=auto, or mode=estimator"
+        raise refuse(f"{path}.measure", "never, for a circuit without measurements", "auto or a list of qubits", remedy)
+    return _measuring(circuit, list(range(circuit.num_qubits)), path)
+
+
+def for_estimating(circuit: QuantumCircuit, path: str = "circuit") -> QuantumCircuit:
+    """Return the circuit as the estimator runs it: without its final measurements.
+
+    Raises:
+        ConfigError: Where it has control flow or measures before its end, which the estimator cannot do.
+    """
+    remedy = "mode=sampler or mode=raw"
+    if circuit.has_control_flow_op():
+        given = "a circuit with control flow in mode=estimator"
+        raise refuse(path, given, "circuits without control flow", remedy)
+    bare: QuantumCircuit = circuit.remove_final_measurements(inplace=False)
+    if has_measurements(bare):
+        given = "a circuit that measures before its end in mode=estimator"
+        raise refuse(path, given, "measurements at the end, where they are taken off", remedy)
+    return bare
+
+
+def has_measurements(circuit: QuantumCircuit) -> bool:
+    """Tell whether a circuit measures anywhere, its control flow blocks included."""
+    return any(
+        instruction.name == "measure"
+        or any(has_measurements(block) for block in getattr(instruction.operation, "blocks", ()))
+        for instruction in circuit.data
+    )
+
+
+def measured_bits(circuit: QuantumCircuit) -> Mapping[int, int]:
+    """Return {qubit: classical bit} for the qubits that end in a measurement whose bit nothing overwrites."""
+    last: dict[int, int | None] = {}
+    for instruction in circuit.data:
+        if instruction.name in ("barrier", "delay"):
+            continue
+        written = {circuit.find_bit(bit).index for bit in instruction.clbits}
+        last = {qubit: None if bit in written else bit for qubit, bit in last.items()}
+        plain = instruction.name == "measure" and getattr(instruction.operation, "condition", None) is None
+        for qubit in instruction.qubits:
+            last[circuit.find_bit(qubit).index] = circuit.find_bit(instruction.clbits[0]).index if plain else None
+    return {qubit: bit for qubit, bit in last.items() if bit is not None}
+
+
+def kind_of(circuit: QuantumCircuit) -> Literal["dynamic", "static"]:
+    """Tell whether measurement outcomes, resets or control flow come before the end of the circuit."""
+    final = set(measured_bits(circuit))
+    early = any(
+        instruction.name == "reset"
+        or (instruction.name == "measure" and circuit.find_bit(instruction.qubits[0]).index not in final)
+        for instruction in circuit.data
+    )
+    return "dynamic" if early or circuit.has_control_flow_op() else "static"
+
+
+def _measuring(circuit: QuantumCircuit, qubits: list[int], path: str) -> QuantumCircuit:
+    beyond = [qubit for qubit in qubits if qubit >= circuit.num_qubits]
+    if beyond:
+        allowed = f"qubits 0 to {circuit.num_qubits - 1}"
+        raise refuse(f"{path}.measure", f"qubit {beyond[0]}", allowed, f"{path}.measure=auto")
+    if any(register.name == REGISTER for register in circuit.cregs):
+        given = f"an added measurement beside the circuit's own register {REGISTER}"
+        raise refuse(f"{path}.measure", given, "one register of that name", f"{path}.measure=auto")
+    measured = circuit.copy()
+    register = ClassicalRegister(len(qubits), REGISTER)
+    measured.add_register(register)
+    measured.barrier()
+    measured.measure(qubits, list(register))
+    return measured

@@ -1,0 +1,84 @@
+"""Names and checks observables; knows qiskit.
+
+An observable is real and Hermitian: Pauli strings with real coefficients. The rightmost letter is qubit 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+from qiskit.quantum_info import Pauli, SparsePauliOp
+
+from qrt_runner.config import mistakes_in_value
+from qrt_runner.config.sections import OBSERVABLE_ALLOWED, Observable, ObservableName
+from qrt_runner.errors import ConfigError, Mistake, refuse
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+    from qrt_runner import config
+    from qrt_runner.circuits.sources import Source
+
+Observables = Mapping[str, SparsePauliOp]
+"""Observables by name, over the qubits of the circuit as its file has it."""
+
+
+def observables_of(section: config.Circuit, source: Source, path: str = "circuit") -> Observables:
+    """Return the observables asked for: those of the config, else those of the circuit file.
+
+    Raises:
+        ConfigError: Where one is no observable, or of another width than the circuit.
+    """
+    if section.observables:
+        wanted = {name: _operator(terms) for name, terms in section.observables.items()}
+        return _checked(wanted, source.circuit, f"{path}.observables")
+    return _checked(
+        {str(name): _from_file(str(name), value, section.source) for name, value in source.observables.items()},
+        source.circuit,
+        f"{section.source}: observables()",
+    )
+
+
+def is_diagonal(operator: SparsePauliOp) -> bool:
+    """Tell whether an observable holds only I and Z, so that counts tell its value."""
+    return not operator.paulis.x.any()
+
+
+def _from_file(name: str, value: Any, source: str) -> SparsePauliOp:
+    path = f"{source}: observables()"
+    try:
+        TypeAdapter(ObservableName).validate_python(name)
+        if isinstance(value, SparsePauliOp | Pauli):
+            return _real(SparsePauliOp(value), name, path)
+        return _operator(TypeAdapter(Observable).validate_python(value))
+    except ValidationError as error:
+        raise ConfigError(mistakes_in_value(error, Observable, f"{path}.{name}", value)) from None
+
+
+def _real(operator: SparsePauliOp, name: str, path: str) -> SparsePauliOp:
+    if abs(operator.coeffs.imag).max() > 0:
+        raise refuse(f"{path}.{name}", "complex coefficients", "real coefficients", "make the observable Hermitian")
+    return operator
+
+
+def _operator(terms: Mapping[str, float]) -> SparsePauliOp:
+    return SparsePauliOp.from_list(list(terms.items()))
+
+
+def _checked(observables: Observables, circuit: QuantumCircuit, path: str) -> Observables:
+    width = circuit.num_qubits
+    mistakes = [
+        Mistake(
+            f"{path}.{name}",
+            f"an observable over {operator.num_qubits} qubits",
+            f"{OBSERVABLE_ALLOWED}, one letter for each of the circuit's {width} qubits",
+            f"write {width} letters, I where nothing is measured",
+        )
+        for name, operator in observables.items()
+        if operator.num_qubits != width
+    ]
+    if mistakes:
+        raise ConfigError(mistakes)
+    return observables

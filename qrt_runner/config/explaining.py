@@ -1,0 +1,157 @@
+"""Turns pydantic's errors into mistakes by the path the user types; knows pydantic only."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter
+
+from qrt_runner.errors import Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+Schema = dict[str, Any]
+_KINDS: Final = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+
+
+def mistakes_in(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> list[Mistake]:
+    """Return one mistake per place that pydantic objects to."""
+    schema = model.model_json_schema()
+    return [_mistake(detail, schema, data) for detail in error.errors(include_url=False)]
+
+
+def mistakes_in_value(error: ValidationError, kind: Any, path: str, value: Any) -> list[Mistake]:
+    """Return the mistakes of a single value of type `kind` that stands at `path`."""
+    schema = {"properties": {path: TypeAdapter(kind).json_schema()}}
+    return [_mistake({**detail, "loc": (path, *detail["loc"])}, schema, {path: value}) for detail in error.errors()]
+
+
+def nearest(word: str, words: Sequence[str]) -> str | None:
+    """Return the word of `words` that `word` was probably meant to be."""
+    found = difflib.get_close_matches(str(word), words, n=1)
+    return found[0] if found else None
+
+
+def shown(value: object) -> str:
+    """Return a value as YAML shows it, shortened."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _mistake(detail: ErrorDetails, schema: Schema, data: Mapping[str, Any]) -> Mistake:
+    steps, given = _walk(detail["loc"], data)
+    path = ".".join(steps)
+    here = _schema_at(schema, steps, data)
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(path, steps[-1], given, _schema_at(schema, steps[:-1], data))
+    if detail["type"] == "missing":
+        return Mistake(path, "nothing", _allowed(here, schema), f"{path}={_example(here, schema)}")
+    if detail["type"].startswith("union_tag") and "kind" in str(detail.get("ctx", {}).get("discriminator", "")):
+        return _unknown_kind(path, given, detail.get("ctx", {}))
+    remedy = f"{path}={_example(here, schema, given)}"
+    return Mistake(path, shown(given), _allowed(here, schema), remedy)
+
+
+def _walk(loc: Sequence[int | str], data: Any) -> tuple[list[str], Any]:
+    """Follow an error's location through the data, leaving out the union tags that pydantic puts into it."""
+    steps: list[str] = []
+    for position, step in enumerate(loc):
+        inside = (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int))
+        if inside:
+            data = data[step]
+        elif position < len(loc) - 1 or not isinstance(data, dict):
+            continue
+        else:
+            data = None
+        steps.append(str(step))
+    return [step for step in steps if step != "[key]"], data
+
+
+def _schema_at(schema: Schema, steps: Sequence[str], data: Any) -> Schema:
+    """Return the JSON schema of the place that `steps` lead to; of several kinds, the one that `data` names."""
+    here = _chosen(schema, schema, data)
+    for step in steps:
+        data = data.get(step) if isinstance(data, dict) else None
+        inner = here.get("properties", {}).get(step) or here.get("additionalProperties") or here.get("items") or {}
+        here = _chosen(inner if isinstance(inner, dict) else {}, schema, data)
+    return here
+
+
+def _chosen(here: Schema, schema: Schema, data: Any) -> Schema:
+    here = _resolved(here, schema)
+    mapping = here.get("discriminator", {}).get("mapping", {})
+    kind = data.get("kind") if isinstance(data, dict) else None
+    return _resolved({"$ref": mapping[kind]}, schema) if kind in mapping else here
+
+
+def _resolved(here: Schema, schema: Schema) -> Schema:
+    while "$ref" in here:
+        rest = {key: value for key, value in here.items() if key != "$ref"}
+        here = {**schema["$defs"][here["$ref"].rsplit("/", 1)[1]], **rest}
+    return here
+
+
+def _unknown_key(path: str, key: str, given: object, parent: Schema) -> Mistake:
+    keys = sorted(parent.get("properties", {}))
+    meant = nearest(key, keys)
+    prefix = path[: -len(key)]
+    remedy = f"did you mean {prefix}{meant}?" if meant else f"leave {path} out"
+    value = "an unknown key" if given is None or isinstance(given, dict) else f"the unknown key with {shown(given)}"
+    return Mistake(path, value, ", ".join(keys) or "nothing here", remedy)
+
+
+def _unknown_kind(path: str, given: object, context: Mapping[str, Any]) -> Mistake:
+    expected = [word.strip(" '") for word in str(context.get("expected_tags", "")).split(",")]
+    tag = given.get("kind") if isinstance(given, dict) else given
+    allowed = ", ".join(word for word in expected if word) or "a section with a kind"
+    return Mistake(f"{path}.kind", shown(tag), allowed, f"choose one of the group: {path}=<option>")
+
+
+def _allowed(here: Schema, schema: Schema) -> str:
+    here = _resolved(here, schema)
+    if "anyOf" in here:
+        return " or ".join(dict.fromkeys(_allowed(option, schema) for option in here["anyOf"]))
+    if "enum" in here or "const" in here:
+        return ", ".join(str(word) for word in here.get("enum", [here.get("const")]))
+    if "type" not in here:
+        return str(here.get("description", "what the README shows"))
+    return _KINDS[here["type"]] + _range(here)
+
+
+def _range(here: Schema) -> str:
+    words = {
+        "minimum": "at least {}",
+        "exclusiveMinimum": "above {}",
+        "maximum": "at most {}",
+        "exclusiveMaximum": "below {}",
+        "minLength": "not empty",
+        "minItems": "of at least {} items",
+        "pattern": "of the form {}",
+    }
+    told = [words[key].format(here[key]) for key in words if key in here]
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _example(here: Schema, schema: Schema, given: object = None) -> str:
+    here = _resolved(here, schema)
+    options = [
+        str(word) for option in [here, *here.get("anyOf", [])] for word in _resolved(option, schema).get("enum", [])
+    ]
+    meant = nearest(str(given), options) if options and given is not None else None
+    examples = [example for option in [here, *here.get("anyOf", [])] for example in option.get("examples", [])]
+    return str(meant or (examples or options or ["<value>"])[0])

@@ -1,0 +1,195 @@
+"""From a composed config to a frozen experiment, or to the list of everything that is wrong with it; knows pydantic."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from qrt_runner.config.explaining import mistakes_in
+from qrt_runner.config.secrets import secrets_in
+from qrt_runner.config.sections import (
+    Action,
+    Backend,
+    Circuit,
+    Mitigation,
+    Mode,
+    Reference,
+    Seed,
+    Session,
+    Sweep,
+    Tracking,
+    Transpile,
+    without_unset,
+)
+from qrt_runner.config.values import Section
+from qrt_runner.errors import ConfigError, Mistake
+
+TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]+$")]
+ONLY_TASK: Final = "main"
+"""Name of the task of an experiment that does not name its tasks."""
+
+OptionsJudge = Callable[[str, Mapping[str, Any]], list[Mistake]]
+"""Judges `mitigation.options` for a mode; given from outside, because only the runtime's own models can."""
+
+_SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "custom")
+
+
+class Task(Section):
+    """One circuit with one mode, mitigation and session group."""
+
+    circuit: Circuit
+    mode: Mode
+    session: Session
+    mitigation: Mitigation
+
+
+class PartialTask(Section):
+    """A task as written: what it leaves out is taken from the top level."""
+
+    circuit: Circuit | None = None
+    mode: Mode | None = None
+    session: Session | None = None
+    mitigation: Mitigation | None = None
+
+
+class Document(Section):
+    """The composed config."""
+
+    name: Annotated[str, Field(min_length=1, examples=["my_experiment"])]
+    """Name of the MLflow experiment."""
+    seed: Seed | None
+    """The one seed: simulators, twirling and (by `transpile.seed`) the transpiler; null for fresh randomness."""
+    run: Annotated[str, Field(min_length=1, examples=["latest"])] | None
+    """Id of the run that an action is about, or `latest`."""
+    circuit: Circuit
+    backend: Backend
+    mode: Mode
+    session: Session
+    mitigation: Mitigation
+    transpile: Transpile
+    reference: Reference
+    tracking: Tracking
+    action: Action
+    sweep: Sweep
+    tasks: dict[TaskName, PartialTask]
+    """Several tasks by name; empty for one task made of the top level's groups."""
+
+
+class Experiment(Section):
+    """One composed, validated config: one point of a sweep."""
+
+    document: Document
+    tasks: dict[str, Task]
+    """The tasks with nothing left out, in the order written."""
+
+
+def parse(data: Mapping[str, Any], judge_options: OptionsJudge | None = None) -> Experiment:
+    """Judge a composed and resolved config.
+
+    Args:
+        data: The config as plain containers.
+        judge_options: Judges `mitigation.options` where there are any.
+
+    Raises:
+        ConfigError: With every mistake found, by the path the user types.
+    """
+    if secrets := secrets_in(data):
+        raise ConfigError(secrets)
+    mistakes = _combination_mistakes(data, judge_options)
+    try:
+        document = Document.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise ConfigError([*mistakes_in(error, Document, data), *mistakes]) from None
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Experiment(document=document, tasks=_tasks_of(document))
+
+
+def fingerprint(experiment: Experiment, task: str) -> str:
+    """Return the hash of a composed task: equal for equal requests, wherever they are logged."""
+    asked = experiment.tasks[task].model_dump(mode="json")
+    around = experiment.document.model_dump(mode="json", include={"seed", "backend", "transpile", "reference"})
+    text = json.dumps({"task": asked, **around}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def merged_mistakes(errors: Mapping[int, ConfigError], *, grouped: bool) -> list[Mistake]:
+    """Return the mistakes of several points of a sweep, each told once with the points that make it."""
+    points: dict[Mistake, list[str]] = {}
+    for index, error in errors.items():
+        for mistake in error.mistakes:
+            points.setdefault(mistake, []).append(str(index))
+    if not grouped:
+        return list(points)
+    return [mistake.below(f"point {', '.join(found)}: ") for mistake, found in points.items()]
+
+
+def keys_at(path: str) -> list[str]:
+    """Return the keys that a section of the config has, for error texts; none where any key is allowed."""
+    model: Any = Document
+    for step in path.split(".") if path else []:
+        inner = model.model_fields.get(step)
+        model = inner.annotation if inner is not None else None
+        if not (isinstance(model, type) and issubclass(model, Section)):
+            return []
+    return sorted(model.model_fields)
+
+
+def _tasks_of(document: Document) -> dict[str, Task]:
+    top = {name: getattr(document, name) for name in Task.model_fields}
+    if not document.tasks:
+        return {ONLY_TASK: Task(**top)}
+    return {name: Task(**top | _given(partial)) for name, partial in document.tasks.items()}
+
+
+def _given(partial: PartialTask) -> dict[str, Any]:
+    return {name: value for name in Task.model_fields if (value := getattr(partial, name)) is not None}
+
+
+def _combination_mistakes(data: Mapping[str, Any], judge_options: OptionsJudge | None) -> list[Mistake]:
+    """Return what cannot go together, told by the raw data so that it is told beside all other mistakes."""
+    tasks = data.get("tasks")
+    if not isinstance(tasks, dict) or not tasks:
+        return _task_mistakes(data, data, "", judge_options)
+    return [
+        mistake
+        for name, task in tasks.items()
+        if isinstance(task, dict)
+        for mistake in _task_mistakes({**data, **task}, task, f"tasks.{name}.", judge_options)
+    ]
+
+
+def _task_mistakes(
+    data: Mapping[str, Any], own: Mapping[str, Any], prefix: str, judge_options: OptionsJudge | None
+) -> list[Mistake]:
+    mode, mitigation = _section(data, "mode").get("kind"), _section(data, "mitigation")
+    kind, options = mitigation.get("kind"), mitigation.get("options")
+    path = f"{prefix}mitigation" if "mitigation" in own else "mitigation"
+    if (mode, kind) != ("raw", "none") and (told := _unsuited(mode, kind, path)):
+        return [told]
+    given = without_unset(options) if isinstance(options, dict) else {}
+    if mode == "raw" and given:
+        remedy = f"leave {path}.options out, or mode=sampler"
+        return [Mistake(f"{path}.options", repr(sorted(given)), "nothing in mode=raw, which is unprocessed", remedy)]
+    if not given or judge_options is None or mode not in ("sampler", "estimator"):
+        return []
+    return [mistake.below(f"{path}.options.") for mistake in judge_options(mode, given)]
+
+
+def _unsuited(mode: object, kind: object, path: str) -> Mistake | None:
+    if mode == "raw":
+        remedy = f"{path}=none, or mode=sampler or mode=estimator"
+        return Mistake(path, str(kind), "none in mode=raw, which is unprocessed", remedy)
+    if mode == "sampler" and kind in ("level_1", "level_2", "trex", "zne"):
+        allowed = f"{', '.join(_SAMPLER_MITIGATION)} in mode=sampler, whose results are counts"
+        return Mistake(path, str(kind), allowed, f"mode=estimator, or {path}=twirl")
+    return None
+
+
+def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = data.get(name)
+    return section if isinstance(section, dict) else {}

@@ -1,0 +1,254 @@
+"""The config as frozen, strict sections, one class per group of `conf/`; knows pydantic only.
+
+No field has a default: defaults live in `conf/`, and the composed YAML is the complete record of what was asked.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, JsonValue, StringConstraints, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from qrt_runner.config.values import Section, Values
+
+PAULI_LETTERS: Final = "IXYZ"
+OBSERVABLE_ALLOWED: Final = (
+    "a Pauli string such as ZZII (letters I, X, Y, Z; the rightmost is qubit 0) or a mapping of Pauli strings of one "
+    "width to coefficients"
+)
+
+
+def _check_observable(value: Any) -> Any:
+    """Check letters and widths; whether the width fits the circuit is known only once the circuit is."""
+    terms = [value] if isinstance(value, str) else list(value) if isinstance(value, dict) else []
+    paulis = all(term and set(term) <= set(PAULI_LETTERS) for term in terms)
+    numbers = not isinstance(value, dict) or all(_is_number(coefficient) for coefficient in value.values())
+    if not terms or not paulis or not numbers or len({len(term) for term in terms}) != 1:
+        raise PydanticCustomError("observable", "not an observable")
+    return {value: 1.0} if isinstance(value, str) else {term: float(weight) for term, weight in value.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _form_of_measure(value: Any) -> str:
+    return "qubits" if isinstance(value, list) else "word"
+
+
+def without_unset(value: dict[str, Any]) -> dict[str, Any]:
+    """Drop what is null at any depth: null means that the platform's own default applies."""
+    kept = {key: without_unset(item) if isinstance(item, dict) else item for key, item in value.items()}
+    return {key: item for key, item in kept.items() if item is not None and item != {}}
+
+
+Observable = Annotated[
+    Any,
+    AfterValidator(_check_observable),
+    WithJsonSchema({"description": OBSERVABLE_ALLOWED}),
+    Field(examples=["ZZ"]),
+]
+ObservableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-.]+$")]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, examples=[42])]
+Measure = Annotated[
+    Annotated[Literal["auto", "never"], Tag("word")]
+    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), Tag("qubits")],
+    Discriminator(_form_of_measure),
+    WithJsonSchema({"description": "auto, never, or a list of qubits such as [0, 2]"}),
+    Field(examples=["auto"]),
+]
+
+
+class Circuit(Section):
+    """What is run: a circuit file, its parameters and its observables."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """How tables and MLflow call it."""
+    source: Annotated[str, Field(min_length=1, examples=["my.qasm"])]
+    """A `.qasm`, `.qasm2`, `.qasm3`, `.qpy` or `.py` file, looked up in the working directory and then as shipped."""
+    params: dict[str, JsonValue]
+    """Keyword arguments of the circuit file's `build` and `observables`."""
+    parameter_values: dict[str, Values]
+    """Values of the circuit's free parameters, by parameter name."""
+    broadcast: Annotated[Literal["zip", "product"], Field(examples=["product"])]
+    """How several parameters combine: side by side, or every value with every other."""
+    observables: dict[ObservableName, Observable]
+    """Named observables; empty takes those of the circuit file."""
+    measure: Measure
+    """`auto` measures all qubits where a counting mode finds no measurement; or `never`; or the qubits to measure."""
+
+
+Method = Literal[
+    "automatic", "statevector", "density_matrix", "stabilizer", "extended_stabilizer", "matrix_product_state"
+]
+
+
+class _Simulated(Section):
+    """What can be chosen on a simulator of ours."""
+
+    method: Annotated[Method, Field(examples=["matrix_product_state"])]
+    """Aer's simulation method."""
+    precision: Annotated[Literal["double", "single"], Field(examples=["double"])]
+    """Floating point numbers of the simulation: 16 or 8 bytes per complex amplitude."""
+    threads: Annotated[int, Field(ge=0, examples=[2])]
+    """Threads Aer may use; 0 for all cores."""
+
+
+class Aer(_Simulated):
+    """The ideal Aer simulator."""
+
+    kind: Literal["aer"]
+    name: Annotated[str, Field(min_length=1)]
+    """How tables and MLflow call it."""
+
+
+class AerNoisy(_Simulated):
+    """Aer with the noise of a named fake device and a free choice of method."""
+
+    kind: Literal["aer_noisy"]
+    name: Annotated[str, Field(min_length=1, examples=["fake_manila"])]
+    """The fake device whose noise, gates and couplings are taken."""
+
+
+class Fake(Section):
+    """A fake device of the runtime: a snapshot of a real one, simulated with its noise."""
+
+    kind: Literal["fake"]
+    name: Annotated[str, Field(min_length=1, examples=["fake_manila"])]
+    """Name of the fake device, such as `fake_manila`."""
+
+
+class Filters(Section):
+    """Which of the account's backends come into question when none is named."""
+
+    min_num_qubits: Annotated[int, Field(ge=1, examples=[100])] | None
+    """At least so many qubits."""
+    operational: bool | None
+    """Only those that take jobs."""
+    simulator: bool | None
+    """Only simulators, or only devices."""
+    dynamic_circuits: bool | None
+    """Only those that run control flow."""
+
+
+class Ibm(Section):
+    """A backend of IBM Quantum; credentials come from the environment or the saved account only."""
+
+    kind: Literal["ibm"]
+    name: Annotated[str, Field(min_length=1, examples=["ibm_fez"])] | None
+    """Name of the backend; null for the least busy one that passes the filters."""
+    account: Annotated[str, Field(min_length=1)] | None
+    """Name of the saved account; null for the environment or the default account."""
+    instance: Annotated[str, Field(min_length=1)] | None
+    """CRN or name of the service instance; null as the account has it."""
+    use_fractional_gates: bool
+    """Whether rzz and rx with any angle are among the backend's gates."""
+    filters: Filters
+
+
+class Vendor(Section):
+    """Another vendor's `BackendV2`."""
+
+    kind: Literal["vendor"]
+    name: Annotated[str, Field(min_length=1)] | None
+    """How tables and MLflow call it; null for the backend's own name."""
+    source: Annotated[str, Field(min_length=1, examples=["my_provider:get_backend"])]
+    """An entry point of the group `qrt_runner.backends`, or `module:callable`, that returns a `BackendV2`."""
+    arguments: dict[str, JsonValue]
+    """Keyword arguments of that callable."""
+
+
+Backend = Annotated[Aer | AerNoisy | Fake | Ibm | Vendor, Discriminator("kind")]
+
+
+class Raw(Section):
+    """No processing before or after: `BackendV2.run`, on IBM the Executor with plain circuits."""
+
+    kind: Literal["raw"]
+    shots: Annotated[Count, Field(examples=[1024])]
+    """Shots per parameter set."""
+
+
+class Sampler(Section):
+    """The runtime's client-side Sampler."""
+
+    kind: Literal["sampler"]
+    shots: Annotated[Count, Field(examples=[1024])]
+    """Shots per parameter set."""
+
+
+class Estimator(Section):
+    """The runtime's client-side Estimator."""
+
+    kind: Literal["estimator"]
+    shots: Annotated[Count, Field(examples=[4096])]
+    """Shots per parameter set and measurement basis, when no precision is given."""
+    precision: Annotated[float, Field(gt=0, lt=1, examples=[0.01])] | None
+    """Aimed-at standard error of each expectation value, instead of shots."""
+
+
+Mode = Annotated[Raw | Sampler | Estimator, Discriminator("kind")]
+
+
+class Session(Section):
+    """How jobs share a place in the queue."""
+
+    kind: Literal["none"]
+
+
+class Mitigation(Section):
+    """Which suppression and mitigation is asked for."""
+
+    kind: Literal["none", "level_0", "level_1", "level_2", "dd", "twirl", "trex", "zne", "custom"]
+    options: Annotated[dict[str, JsonValue], AfterValidator(without_unset)]
+    """The runtime's own option models, by their own names; what is null is left to the platform's default."""
+
+
+class Transpile(Section):
+    """How circuits are lowered to the backend."""
+
+    kind: Literal["preset", "none"]
+    """`preset`: Qiskit's preset pass manager; `none`: the circuit is an ISA circuit already."""
+    optimization_level: Annotated[int, Field(ge=0, le=3, examples=[2])]
+    """0 (none) to 3 (most)."""
+    seed: Seed | None
+    """Seed of layout and routing; null for a fresh one."""
+    initial_layout: list[Annotated[int, Field(ge=0)]] | None
+    """Physical qubit of each circuit qubit; null lets the transpiler choose."""
+    layout_method: Annotated[str, Field(examples=["sabre"])] | None
+    """Name of the layout stage; null for Qiskit's choice."""
+    routing_method: Annotated[str, Field(examples=["sabre"])] | None
+    """Name of the routing stage; null for Qiskit's choice."""
+
+
+class Reference(Section):
+    """What the results are compared with."""
+
+    kind: Literal["none", "ideal"]
+    max_qubits: Annotated[int, Field(ge=1, le=32, examples=[20])]
+    """The widest circuit whose statevector is computed; Clifford circuits go beyond it."""
+
+
+class Tracking(Section):
+    """Where results are logged."""
+
+    kind: Literal["mlflow", "off"]
+    uri: Annotated[str, Field(min_length=1, examples=["sqlite:///mlflow.db"])] | None
+    """MLflow store or server; null for `MLFLOW_TRACKING_URI`, else `sqlite:///mlflow.db` in the working directory."""
+    plots: bool
+    """Whether figures are drawn."""
+
+
+class Action(Section):
+    """What the command does: run the experiment, or collect a run whose results were kept on disk."""
+
+    kind: Literal["run", "collect"]
+
+
+class Sweep(Section):
+    """How a multirun treats its points."""
+
+    on_invalid: Annotated[Literal["refuse", "skip"], Field(examples=["skip"])]
+    """A point whose config is wrong: refuse the whole sweep, or leave that point out and say so."""

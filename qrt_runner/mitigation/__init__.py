@@ -1,0 +1,9 @@
+"""Turns mitigation and mode into the primitive's own options, and tells what will be applied, ignored or refused.
+
+May know runtime; knows neither Hydra nor MLflow.
+"""
+
+from qrt_runner.mitigation.ledger import ledger
+from qrt_runner.mitigation.options import PrimitiveOptions, judge_options, options_for
+
+__all__ = ["PrimitiveOptions", "judge_options", "ledger", "options_for"]

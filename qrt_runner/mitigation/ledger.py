@@ -1,0 +1,113 @@
+"""Tells what was requested, what was really applied, and what did nothing and why; knows runtime.
+
+Nothing counts as applied that had nothing to act on: no noise, no two-qubit gate, no idle time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from qiskit_ibm_runtime.executor.dynamical_decoupling import generate_dd_pass_manager
+from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
+from qiskit_ibm_runtime.executor_sampler.finalize_options import finalize_sampler_options
+from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
+
+from qrt_runner.errors import refuse
+from qrt_runner.results import Ledger
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.providers import BackendV2
+
+    from qrt_runner.backends import Device
+
+_NO_NOISE: Final = "the backend has no noise to act on"
+_NO_PAIRS: Final = "the circuit has no two-qubit gate to act on"
+
+
+def ledger(
+    requested: str,
+    options: EstimatorOptions | SamplerOptions,
+    circuit: QuantumCircuit,
+    device: Device,
+    runs_on: BackendV2,
+) -> Ledger:
+    """Return the ledger of a task.
+
+    Args:
+        requested: Kind of mitigation asked for.
+        options: What the primitive is sent.
+        circuit: The circuit as submitted.
+        device: The backend it is for.
+        runs_on: The backend or simulator it is submitted to.
+
+    Raises:
+        ConfigError: Where a technique cannot work with this circuit or backend.
+    """
+    final = _finalized(options)
+    wanted = _wanted(final)
+    _check(wanted, circuit, device)
+    reasons = {name: _why_nothing(name, final, circuit, device, runs_on) for name in wanted}
+    applied = tuple(name for name, reason in reasons.items() if not reason)
+    ignored = {name: reason for name, reason in reasons.items() if reason}
+    return Ledger(requested, final.model_dump(mode="json"), applied, ignored)
+
+
+def _finalized(options: EstimatorOptions | SamplerOptions) -> EstimatorOptions | SamplerOptions:
+    if isinstance(options, EstimatorOptions):
+        return finalize_estimator_options(options)
+    return finalize_sampler_options(options)
+
+
+def _wanted(final: EstimatorOptions | SamplerOptions) -> list[str]:
+    switches: dict[str, Any] = {
+        "dd": final.dynamical_decoupling.enable,
+        "gate_twirling": final.twirling.enable_gates,
+        "measure_twirling": final.twirling.enable_measure,
+    }
+    if isinstance(final, EstimatorOptions):
+        switches |= {"trex": final.resilience.measure_mitigation, "zne": final.resilience.zne_mitigation}
+    return [name for name, on in switches.items() if on]
+
+
+def _check(wanted: list[str], circuit: QuantumCircuit, device: Device) -> None:
+    if device.where == "vendor" and wanted:
+        given = f"{', '.join(wanted)} on {device.name}"
+        allowed = "none: the runtime's mitigation runs on IBM's backends and on simulators"
+        raise refuse("mitigation", given, allowed, "mitigation=none")
+    if circuit.has_control_flow_op() and "dd" in wanted:
+        given = "dd for a circuit with control flow"
+        raise refuse("mitigation", given, "dynamical decoupling for circuits without control flow", "mitigation=none")
+    fractional = {"rzz", "rx"} & set(device.backend.operation_names) if device.where == "ibm" else set()
+    if fractional and "gate_twirling" in wanted:
+        given = "gate_twirling with fractional gates"
+        raise refuse("mitigation", given, "one of the two", "backend.use_fractional_gates=false")
+
+
+def _why_nothing(
+    name: str, final: EstimatorOptions | SamplerOptions, circuit: QuantumCircuit, device: Device, runs_on: BackendV2
+) -> str:
+    """Return why a technique does nothing here, or nothing where it acts."""
+    if not device.noisy:
+        return _NO_NOISE
+    if name in ("gate_twirling", "zne"):
+        return "" if circuit.num_nonlocal_gates() else _NO_PAIRS
+    if name == "dd":
+        return _why_no_decoupling(final, circuit, device, runs_on)
+    return ""
+
+
+def _why_no_decoupling(
+    final: EstimatorOptions | SamplerOptions, circuit: QuantumCircuit, device: Device, runs_on: BackendV2
+) -> str:
+    if device.where == "simulator" and not _delays_are_noisy(runs_on):
+        return "the simulator's noise leaves idle qubits alone"
+    padded = generate_dd_pass_manager(runs_on, final.dynamical_decoupling).run(circuit)
+    before, after = circuit.count_ops().get("x", 0), padded.count_ops().get("x", 0)
+    return "" if after > before else "no idle time is long enough for a sequence"
+
+
+def _delays_are_noisy(simulator: BackendV2) -> bool:
+    noise = getattr(simulator.options, "noise_model", None)
+    # Aer has no public question for this: relaxation during delays is a pass of the noise model.
+    return bool(noise is not None and (noise._custom_noise_passes or "delay" in noise.noise_instructions))  # noqa: SLF001

@@ -1,0 +1,148 @@
+"""Turns mitigation and mode into the primitive's own validated options; knows runtime.
+
+The runtime's option models judge; this module puts the path that the user typed in front of their verdict.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydantic import BaseModel, ValidationError
+from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
+
+from qrt_runner.config import nearest, shown
+from qrt_runner.errors import Mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from qrt_runner import config
+
+PrimitiveOptions: TypeAlias = EstimatorOptions | SamplerOptions
+_MODELS: Final[dict[str, type[PrimitiveOptions]]] = {"sampler": SamplerOptions, "estimator": EstimatorOptions}
+_OWNED: Final = {
+    "default_shots": "mode.shots",
+    "default_precision": "mode.precision",
+    "simulator.seed_simulator": "seed",
+    "environment.max_execution_time": "mitigation.options.max_execution_time",
+}
+"""Options that have a place of their own in the config."""
+
+_LEARNED: Final = ("resilience.layer_noise_model", "simulator.layer_noise_model")
+_POINTS: Final = {"linear": 2, "exponential": 2, "double_exponential": 4, "fallback": 1}
+"""Noise factors that an extrapolator needs at least; a polynomial of degree k needs k + 1."""
+
+
+def judge_options(mode: str, options: Mapping[str, Any]) -> list[Mistake]:
+    """Return what the runtime's option models and rules object to, by path below `mitigation.options`."""
+    mistakes = [_owned(path, options) for path in _OWNED if _at(options, path) is not None]
+    mistakes += [_learned(path) for path in _LEARNED if _at(options, path) is not None]
+    if mistakes:
+        return mistakes
+    try:
+        validated = _MODELS[mode](**options)
+    except ValidationError as error:
+        return [_mistake(detail, _MODELS[mode]) for detail in error.errors(include_url=False)]
+    return _combinations(validated)
+
+
+def options_for(mode: config.Mode, mitigation: config.Mitigation, seed: int | None) -> PrimitiveOptions:
+    """Return the options that a task's primitive is sent.
+
+    Without a level of its own the Estimator is sent resilience level 0, because its default of 1 would mitigate.
+    """
+    chosen: dict[str, Any] = {**mitigation.options}
+    chosen["simulator"] = {**chosen.get("simulator", {}), "seed_simulator": seed}
+    if mode.kind == "sampler":
+        return SamplerOptions(**chosen, default_shots=mode.shots)
+    precision = getattr(mode, "precision", None)
+    wanted = {"default_shots": mode.shots} if precision is None else {"default_precision": precision}
+    return EstimatorOptions(**{"resilience_level": 0, **chosen, **wanted})
+
+
+def _at(options: Mapping[str, Any], path: str) -> Any:
+    here: Any = options
+    for step in path.split("."):
+        here = here.get(step) if isinstance(here, dict) else None
+    return here
+
+
+def _owned(path: str, options: Mapping[str, Any]) -> Mistake:
+    return Mistake(path, shown(_at(options, path)), f"what {_OWNED[path]} says", f"set {_OWNED[path]}")
+
+
+def _learned(path: str) -> Mistake:
+    return Mistake(path, "a layer noise model", "nothing: it cannot be written in YAML", "leave it out")
+
+
+def _mistake(detail: ErrorDetails, model: type[BaseModel]) -> Mistake:
+    steps = [str(step) for step in detail["loc"] if _is_key(step)]
+    path = ".".join(steps)
+    if detail["type"] == "extra_forbidden":
+        known = sorted(_model_at(model, steps[:-1]).model_fields)
+        meant = nearest(steps[-1], known)
+        remedy = f"did you mean {meant}?" if meant else "leave it out"
+        return Mistake(path, f"the unknown key with {shown(detail['input'])}", ", ".join(known), remedy)
+    told = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return Mistake(path, shown(detail["input"]), told, "leave it null for the platform's default")
+
+
+def _is_key(step: int | str) -> bool:
+    """Leave out the names of union members that pydantic puts into an error's location."""
+    return isinstance(step, int) or step.isidentifier()
+
+
+def _model_at(model: type[BaseModel], steps: Sequence[str]) -> type[BaseModel]:
+    for step in steps:
+        inner = model.model_fields[step].annotation
+        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
+    return model
+
+
+def _combinations(options: PrimitiveOptions) -> list[Mistake]:
+    execution = getattr(options.execution, "meas_type", "classified")
+    mistakes = []
+    if execution != "classified":
+        mistakes.append(
+            Mistake("execution.meas_type", execution, "classified, because counts are recorded", "leave it null")
+        )
+    if isinstance(options, EstimatorOptions):
+        mistakes += _resilience_combinations(options)
+    return mistakes
+
+
+def _resilience_combinations(options: EstimatorOptions) -> list[Mistake]:
+    resilience = options.resilience
+    zne_on = resilience.zne_mitigation or (resilience.zne_mitigation is None and options.resilience_level == 2)
+    mistakes = []
+    if resilience.pec_mitigation:
+        remedy = "mitigation=zne"
+        mistakes.append(
+            Mistake("resilience.pec_mitigation", "true", "false: PEC needs a learned layer noise model", remedy)
+        )
+    if resilience.pec_mitigation and zne_on:
+        mistakes.append(
+            Mistake("resilience.zne_mitigation", "true beside PEC", "one of ZNE and PEC", "set one to false")
+        )
+    if zne_on and resilience.zne.amplifier == "pea":
+        allowed = "gate_folding, gate_folding_front, gate_folding_back: PEA needs a learned layer noise model"
+        mistakes.append(Mistake("resilience.zne.amplifier", "pea", allowed, "leave it null"))
+    return mistakes + (_too_few_factors(resilience.zne) if zne_on else [])
+
+
+def _too_few_factors(zne: Any) -> list[Mistake]:
+    count = 3 if zne.noise_factors == "auto" else len(zne.noise_factors)
+    wanted = [zne.extrapolator] if isinstance(zne.extrapolator, str) else list(zne.extrapolator)
+    needed = {name: _POINTS.get(name) or int(name.rsplit("_", 1)[1]) + 1 for name in wanted}
+    return [
+        Mistake(
+            "resilience.zne.noise_factors",
+            f"{count} noise factors for the extrapolator {name}",
+            f"at least {least}",
+            "give more noise factors, or another resilience.zne.extrapolator",
+        )
+        for name, least in needed.items()
+        if count < least
+    ]

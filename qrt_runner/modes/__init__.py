@@ -1,0 +1,42 @@
+"""raw, sampler, estimator: three ways to submit PUBs and read their results, one registry.
+
+May know qiskit and runtime; knows neither configs nor MLflow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from qrt_runner.modes.submission import Mode, Pub, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MODES", "Mode", "Pub", "Submission", "mode_named"]
+
+
+def _raw() -> Mode:
+    from qrt_runner.modes.raw import RAW
+
+    return RAW
+
+
+def _sampler() -> Mode:
+    from qrt_runner.modes.primitives import SAMPLER
+
+    return SAMPLER
+
+
+def _estimator() -> Mode:
+    from qrt_runner.modes.primitives import ESTIMATOR
+
+    return ESTIMATOR
+
+
+MODES: Final[dict[str, Callable[[], Mode]]] = {"raw": _raw, "sampler": _sampler, "estimator": _estimator}
+"""Modes by name, each imported when it is first asked for."""
+
+
+def mode_named(name: str) -> Mode:
+    """Return the mode of that name."""
+    return MODES[name]()

@@ -1,0 +1,85 @@
+"""What goes into a job and how its counts are read; knows qiskit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qiskit.primitives import BitArray
+
+from qrt_runner.results import Counts, PubResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.providers import BackendV2
+    from qiskit.quantum_info import SparsePauliOp
+
+    from qrt_runner.backends import Device
+
+
+@dataclass(frozen=True)
+class Pub:
+    """Program, observables and parameter values."""
+
+    circuit: QuantumCircuit
+    """As submitted, still parametrised."""
+
+    values: np.ndarray
+    """Shape (parameter sets, parameters), in the order of `circuit.parameters`."""
+
+    observables: Mapping[str, SparsePauliOp]
+    """Over the qubits of `circuit`; only the estimator sends them."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One job before it is submitted: PUBs of equal mode, options and shots or precision."""
+
+    device: Device
+    runs_on: BackendV2
+    """The backend or, for a simulated device, the simulator of its active qubits."""
+
+    pubs: tuple[Pub, ...]
+    shots: int
+    seed: int | None
+    options: Any = None
+    """The primitive's own option model; None in raw mode."""
+
+
+Submit = Callable[[Submission], Any]
+"""Submits a job and returns the platform's own job object at once."""
+
+Read = Callable[[Submission, Any], list[PubResult]]
+"""Waits for a job's result and returns one result per PUB."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to submit PUBs and read their results."""
+
+    submit: Submit
+    read: Read
+
+
+def registers_of(circuit: QuantumCircuit) -> tuple[tuple[str, int], ...]:
+    """Return name and width of each classical register."""
+    return tuple((register.name, register.size) for register in circuit.cregs)
+
+
+def counts_of(circuit: QuantumCircuit, arrays: Mapping[str, BitArray], sets: int) -> Counts:
+    """Return the counts of a PUB from its registers' bit arrays, each of shape () or (sets,)."""
+    registers = registers_of(circuit)
+    joined = BitArray.concatenate_bits([arrays[name] for name, _ in registers])
+    flat = joined.reshape((sets,)) if joined.shape != (sets,) else joined
+    return Counts(registers, tuple(_sorted(flat[index].get_counts()) for index in range(sets)))
+
+
+def without_spaces(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts whose keys run over all registers without the spaces that `Result.get_counts` puts between them."""
+    return _sorted({key.replace(" ", ""): count for key, count in counts.items()})
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return {key: int(counts[key]) for key in sorted(counts)}

@@ -1,0 +1,9 @@
+"""Compiles experiments into a plan: programs, jobs, and where each task's numbers will be found.
+
+Knows the modules above it; knows neither Hydra nor MLflow, and submits nothing.
+"""
+
+from qrt_runner.plan.compiling import compile_plan, program_files
+from qrt_runner.plan.records import Job, Place, Plan, PlannedTask, Program, Refusal
+
+__all__ = ["Job", "Place", "Plan", "PlannedTask", "Program", "Refusal", "compile_plan", "program_files"]

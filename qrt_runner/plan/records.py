@@ -1,0 +1,80 @@
+"""What a plan is made of; knows the modules above it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qiskit.providers import BackendV2
+
+    from qrt_runner.backends import Device
+    from qrt_runner.circuits import LogicalCircuit
+    from qrt_runner.errors import ConfigError
+    from qrt_runner.modes import Submission
+    from qrt_runner.results import Ledger, Point
+    from qrt_runner.transpilation import Lowered
+
+
+@dataclass(frozen=True)
+class Program:
+    """One distinct circuit, lowered once to one target, still parametrised."""
+
+    logical: LogicalCircuit
+    lowered: Lowered
+    device: Device
+    runs_on: BackendV2
+    """The backend or, for a simulated device, the simulator of the circuit's active qubits."""
+
+    sizes: Mapping[str, float]
+    """Depths and two-qubit gates before and after lowering, by metric name."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission to one backend."""
+
+    index: int
+    mode: str
+    submission: Submission
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a task's numbers will be found."""
+
+    job: int
+    pub: int
+    sets: slice
+    """Which parameter sets of the PUB are the task's."""
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """One task with its program and its place in the plan."""
+
+    point: Point
+    name: str
+    program: Program
+    ledger: Ledger
+    place: Place
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A point that cannot be run, with everything that is wrong with it."""
+
+    point: Point
+    error: ConfigError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Programs, jobs, and where each task's numbers will be found."""
+
+    programs: tuple[Program, ...]
+    jobs: tuple[Job, ...]
+    tasks: tuple[PlannedTask, ...]
+    refusals: tuple[Refusal, ...]

@@ -1,0 +1,185 @@
+"""Figures from results, as PNG; may know matplotlib and numpy only.
+
+Colours are the Okabe-Ito ones, which colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+
+    from qrt_runner.results import Expectations, TaskResult
+
+_MEASURED: Final = "#0072B2"
+_IDEAL: Final = "#E69F00"
+_CYCLE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MOST_BARS: Final = 24
+_MOST_LINES: Final = 7
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What an extrapolation was made of."""
+
+    factors: Sequence[float]
+    points: Sequence[float]
+    """Noise factors at which the extrapolators were evaluated."""
+
+    names: Sequence[str]
+    """Of the extrapolators."""
+
+
+def figures(result: TaskResult) -> dict[str, bytes]:
+    """Return the figures of a task as {artifact path: PNG}."""
+    drawn: dict[str, bytes] = {}
+    if result.counts is not None:
+        ideal = result.comparison.probabilities
+        drawn["plots/counts.png"] = histogram(result.counts.joint[0], ideal[0] if ideal else None, _title(result))
+    if result.expectations is not None and result.expectations.names:
+        drawn["plots/expectation_values.png"] = expectation_values(result)
+        if "evs_noise_factors" in result.expectations.details:
+            drawn["plots/zne.png"] = extrapolations(result.expectations, result.ledger.resolved, _title(result))
+    return drawn
+
+
+def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title: str) -> bytes:
+    """Draw the shares of the most frequent outcomes, with exact probabilities beside them where they are known."""
+    shots = sum(joint.values())
+    ranked = sorted(joint, key=lambda outcome: (-joint[outcome], outcome))[:_MOST_BARS]
+    outcomes = sorted(ranked)
+    figure, axes = _page(max(5.0, 0.42 * len(outcomes) + 2.0))
+    places = np.arange(len(outcomes))
+    width = 0.4 if ideal else 0.7
+    shares = np.array([joint[outcome] / shots for outcome in outcomes])
+    errors = np.sqrt(shares * (1 - shares) / shots)
+    axes.bar(
+        places - (width / 2 if ideal else 0), shares, width, yerr=errors, color=_MEASURED, label="measured", capsize=2
+    )
+    if ideal:
+        exact = [ideal.get(outcome, 0.0) for outcome in outcomes]
+        axes.bar(places + width / 2, exact, width, color=_IDEAL, label="ideal")
+        axes.legend(frameon=False)
+    steep = len(outcomes) > 8 or len(outcomes[0]) > 6
+    axes.set_xticks(places, outcomes, rotation=90 if steep else 0, family="monospace")
+    left_out = len(joint) - len(outcomes)
+    axes.set_xlabel("outcome, rightmost bit 0" + (f" ({left_out} rarer ones left out)" if left_out else ""))
+    axes.set_ylabel(f"share of {shots} shots")
+    axes.set_title(title, fontsize=10)
+    return _png(figure)
+
+
+def expectation_values(result: TaskResult) -> bytes:
+    """Draw expectation values with their standard errors: against the swept parameter, or side by side."""
+    found = result.expectations
+    assert found is not None
+    figure, axes = _page(6.5)
+    ideal = result.comparison.ideal
+    if len(found.values) == 1:
+        _side_by_side(axes, found, ideal)
+    else:
+        _along(axes, found, ideal, *_abscissa(result))
+    axes.set_ylabel("expectation value")
+    axes.set_title(_title(result), fontsize=10)
+    return _png(figure)
+
+
+def extrapolations(found: Expectations, resolved: Mapping[str, Any], title: str) -> bytes:
+    """Draw, for the first parameter set, the value at each noise factor and what every extrapolator makes of it."""
+    zne = resolved["resilience"]["zne"]
+    count = found.details["evs_noise_factors"].shape[-1]
+    factors = [1, 3, 5][:count] if zne["noise_factors"] == "auto" else list(zne["noise_factors"])
+    points = zne["extrapolated_noise_factors"]
+    points = [0, *factors] if points == "auto" else list(points)
+    names = [zne["extrapolator"]] if isinstance(zne["extrapolator"], str) else list(zne["extrapolator"])
+    shown = min(len(found.names), 4)
+    figure = Figure(figsize=(4.2 * shown, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for column, axes in enumerate(np.atleast_1d(figure.subplots(1, shown))):
+        _extrapolation(axes, found, column, _Fit(factors, points, names))
+    figure.suptitle(title, fontsize=10)
+    return _png(figure)
+
+
+def _extrapolation(axes: Axes, found: Expectations, column: int, fit: _Fit) -> None:
+    details = found.details
+    data, errors = details["evs_noise_factors"][0, column], details["stds_noise_factors"][0, column]
+    axes.errorbar(fit.factors, data, yerr=_finite(errors), fmt="o", color=_MEASURED, capsize=3, label="at noise factor")
+    order = np.argsort(fit.points)
+    for index, name in enumerate(fit.names):
+        curve = details["evs_extrapolated"][0, column, index]
+        color = _CYCLE[1 + index % (len(_CYCLE) - 1)]
+        axes.plot(np.array(fit.points)[order], curve[order], "--", color=color, label=name)
+    value, error = found.values[0, column], found.errors[0, column]
+    bar = _finite(np.array([error]))
+    told = "extrapolated" if np.isfinite(error) else "extrapolated (no finite error)"
+    axes.errorbar([0], [value], yerr=bar, fmt="*", ms=11, color="#000000", capsize=3, label=told)
+    axes.set_xlabel("noise factor")
+    axes.set_title(found.names[column], fontsize=9)
+    axes.legend(frameon=False, fontsize=7)
+
+
+def _side_by_side(axes: Axes, found: Expectations, ideal: np.ndarray | None) -> None:
+    places = np.arange(len(found.names))
+    axes.errorbar(
+        places, found.values[0], yerr=_finite(found.errors[0]), fmt="o", color=_MEASURED, capsize=4, label="measured"
+    )
+    if ideal is not None:
+        axes.plot(places, ideal[0], "_", ms=22, mew=2, color=_IDEAL, label="ideal")
+        axes.legend(frameon=False)
+    axes.set_xticks(places, found.names, rotation=90 if len(found.names) > 6 else 0)
+    axes.set_xlim(-0.6, len(found.names) - 0.4)
+
+
+def _along(axes: Axes, found: Expectations, ideal: np.ndarray | None, label: str, at: np.ndarray) -> None:
+    order = np.argsort(at)
+    for column, name in enumerate(found.names[:_MOST_LINES]):
+        color = _CYCLE[column]
+        values, errors = found.values[order, column], _finite(found.errors[order, column])
+        axes.errorbar(at[order], values, yerr=errors, fmt="o", ms=3, color=color, capsize=2, label=name)
+        if ideal is not None:
+            axes.plot(at[order], ideal[order, column], "-", lw=1, color=color, alpha=0.7)
+    axes.set_xlabel(label)
+    axes.legend(frameon=False, title="line: ideal" if ideal is not None else None)
+
+
+def _abscissa(result: TaskResult) -> tuple[str, np.ndarray]:
+    """Return what varies: the one parameter that does, else the index of the parameter set."""
+    values = result.parameter_values
+    varying = [column for column in range(values.shape[1]) if np.ptp(values[:, column]) > 0]
+    if len(varying) == 1:
+        return result.parameters[varying[0]], values[:, varying[0]]
+    return "parameter set", np.arange(len(values), dtype=float)
+
+
+def _finite(errors: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(errors), errors, 0.0)
+
+
+def _title(result: TaskResult) -> str:
+    task = result.task
+    mitigation = f", {task.mitigation.kind}" if task.mitigation.kind != "none" else ""
+    return f"{task.circuit.name} on {result.backend}, {task.mode.kind}{mitigation}"
+
+
+def _page(width: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
+    return stream.getvalue()

@@ -1,0 +1,186 @@
+"""What happened, as frozen records of plain arrays and numbers; knows numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from qrt_runner.config import Experiment, Task
+
+State = Literal["done", "failed"]
+NO_SESSION = "none"
+"""What is recorded where no session or batch of the service was used."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each outcome came, per parameter set."""
+
+    registers: tuple[tuple[str, int], ...]
+    """Name and width of each classical register, in the circuit's order."""
+
+    joint: tuple[Mapping[str, int], ...]
+    """Per parameter set: outcomes over all registers. The last register stands leftmost; the rightmost is bit 0."""
+
+    def by_register(self) -> list[dict[str, dict[str, int]]]:
+        """Return {register: {bitstring: count}} per parameter set, each register on its own."""
+        return [{name: self._marginal(joint, name) for name, _ in self.registers} for joint in self.joint]
+
+    def shots(self) -> list[int]:
+        """Return the number of shots per parameter set."""
+        return [sum(joint.values()) for joint in self.joint]
+
+    def _marginal(self, joint: Mapping[str, int], register: str) -> dict[str, int]:
+        start, width = self._span(register)
+        marginal: dict[str, int] = {}
+        for bits, count in joint.items():
+            end = len(bits) - start
+            key = bits[end - width : end]
+            marginal[key] = marginal.get(key, 0) + count
+        return marginal
+
+    def _span(self, register: str) -> tuple[int, int]:
+        start = 0
+        for name, width in self.registers:
+            if name == register:
+                return start, width
+            start += width
+        raise KeyError(register)
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """Expectation values with their standard errors."""
+
+    names: tuple[str, ...]
+    """Names of the observables."""
+
+    values: np.ndarray
+    """Shape (parameter sets, observables)."""
+
+    errors: np.ndarray
+    """Standard errors, shape (parameter sets, observables); infinite where the platform could not tell one."""
+
+    details: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """What the platform returned beside them (ZNE: `evs_noise_factors` and the like), first axes as in `values`."""
+
+
+@dataclass(frozen=True)
+class PubResult:
+    """What one PUB gave: counts from the counting modes, expectation values from the estimator."""
+
+    counts: Counts | None = None
+    expectations: Expectations | None = None
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What one job gave, with what identifies it."""
+
+    index: int
+    """Index of the job in the plan."""
+
+    state: State
+    pubs: tuple[PubResult, ...]
+    """In the order submitted; empty for a failed job."""
+
+    record: Mapping[str, Any]
+    """As in `jobs.json`: id, session id, backend, state, timestamps, usage, tags, applied options."""
+
+    queue_s: float
+    run_s: float
+    quantum_s: float
+    error: str = ""
+    """The backend's own reason, for a failed job."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What was asked for by way of mitigation, and what came of it."""
+
+    requested: str
+    resolved: Mapping[str, Any]
+    """Each knob as it was sent, after the platform's own resolution; empty in raw mode."""
+
+    applied: tuple[str, ...]
+    ignored: Mapping[str, str]
+    """Technique to the reason why it did nothing."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a result compares with its reference."""
+
+    ideal: np.ndarray | None = None
+    """Exact expectation values, shape (parameter sets, observables)."""
+
+    probabilities: tuple[Mapping[str, float], ...] | None = None
+    """Exact outcome probabilities per parameter set, bit order as in `Counts.joint`."""
+
+    hellinger: tuple[float, ...] = ()
+    """Hellinger fidelity of counts and exact probabilities, per parameter set."""
+
+    p_success: tuple[float, ...] = ()
+    """Share of the shots that fell on the most probable exact outcomes, per parameter set."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep, or the only one."""
+
+    index: int
+    experiment: Experiment
+    config_yaml: str
+    """The composed config, as it goes into `config.yaml`."""
+
+    overrides: tuple[str, ...] = ()
+    """The swept overrides that make this point."""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """All numbers of one task, with its request and what was really applied."""
+
+    point: Point
+    name: str
+    """Name of the task."""
+
+    state: State
+    backend: str
+    """Resolved name of the backend."""
+
+    jobs: tuple[JobResult, ...]
+    parameters: tuple[str, ...]
+    """Names of the circuit's free parameters."""
+
+    parameter_values: np.ndarray
+    """Shape (parameter sets, parameters)."""
+
+    ledger: Ledger
+    sizes: Mapping[str, float]
+    """Depths and two-qubit gates, by metric name."""
+
+    transpile_s: float
+    counts: Counts | None = None
+    expectations: Expectations | None = None
+    comparison: Comparison = field(default_factory=Comparison)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Circuit files and drawings, by artifact path."""
+
+    calibration: Mapping[str, Any] | None = None
+    """Properties of the backend's used qubits at run time; None where it has none."""
+
+    notes: tuple[str, ...] = ()
+    """What the reader must know besides, such as an observable left out."""
+
+    error: str = ""
+
+    @property
+    def task(self) -> Task:
+        """The task as asked for."""
+        return self.point.experiment.tasks[self.name]

@@ -1,0 +1,164 @@
+"""The sentence: compile, execute, scatter, record; knows the modules above it, none of the outside worlds directly."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from qrt_runner.config import merged_mistakes
+from qrt_runner.errors import ConfigError, TrackingError
+from qrt_runner.execution import execute
+from qrt_runner.plan import compile_plan
+from qrt_runner.runner.scattering import references_of, scatter
+from qrt_runner.runner.telling import headline, table, told, with_error
+from qrt_runner.tracking import KeptRun, environment, find_kept, keep_task, record_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from qrt_runner.config import Tracking
+    from qrt_runner.plan import Plan, Refusal
+    from qrt_runner.results import Point, TaskResult
+
+__all__ = ["Outcome", "Request", "closing", "collect", "headline", "run", "table", "told", "with_error"]
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one command asks for."""
+
+    points: tuple[Point, ...]
+    folder: Path
+    """Where the results are kept."""
+
+    tracking: Tracking
+    skip_invalid: bool = False
+    """Whether points that cannot be run are left out instead of refusing all."""
+
+    grouped: bool = False
+    """Whether the command is a sweep, whose runs have a parent."""
+
+
+@dataclass
+class Outcome:
+    """What came of a command."""
+
+    run: str
+    results: list[TaskResult] = field(default_factory=list)
+    kept: KeptRun | None = None
+    exit_code: int = 0
+    troubles: list[str] = field(default_factory=list)
+    """What went wrong and is saved nevertheless."""
+
+
+def run(request: Request, announce: Callable[[str], None], show: Callable[[TaskResult], None]) -> Outcome:
+    """Compile the points, execute the plan, scatter its results and record them.
+
+    Args:
+        request: What is asked for.
+        announce: Told in a few words what is going on.
+        show: Given each task's result as it comes.
+
+    Raises:
+        ConfigError: Where a point cannot be run; nothing has been submitted then.
+        AccessError: Where an account or a backend refuses; nothing has been submitted then.
+    """
+    outcome = Outcome(_new_id())
+    started_ms = int(time.time() * 1000)
+    plan = compile_plan(request.points)
+    _judge_refusals(plan.refusals, request, outcome)
+    references = references_of(plan.tasks)
+    outcome.kept = _empty_run(request, plan, outcome.run, started_ms)
+    around = environment()
+    try:
+        for result in scatter(plan, references, execute(plan, announce)):
+            show(result)
+            outcome.results.append(result)
+            outcome.kept = _kept(outcome, outcome.kept, result, around, plots=request.tracking.plots)
+    except KeyboardInterrupt:
+        outcome.exit_code = INTERRUPTED
+        outcome.troubles.append("Interrupted: what had been measured is recorded.")
+    _record(outcome, request.tracking)
+    return outcome
+
+
+def collect(wanted: str, tracking: Tracking) -> KeptRun:
+    """Log the results of a run that were kept on disk; what is logged already is left alone.
+
+    Raises:
+        ConfigError: Where there is no such run.
+        TrackingError: Where the store cannot be reached.
+    """
+    from qrt_runner.tracking.store import log_run
+
+    return log_run(find_kept(wanted), tracking.uri)
+
+
+def _judge_refusals(refusals: Sequence[Refusal], request: Request, outcome: Outcome) -> None:
+    if not refusals:
+        return
+    if not request.skip_invalid or len(refusals) == len(request.points):
+        errors = {refusal.point.index: refusal.error for refusal in refusals}
+        raise ConfigError(merged_mistakes(errors, grouped=request.grouped))
+    outcome.exit_code = 1
+    outcome.troubles += [f"point {refusal.point.index} left out: {refusal.error}" for refusal in refusals]
+
+
+def _empty_run(request: Request, plan: Plan, run_id: str, started_ms: int) -> KeptRun:
+    name = request.points[0].experiment.document.name
+    grouped = request.grouped or any(len(point.experiment.tasks) > 1 for point in request.points)
+    what = f"{len(request.points)} points" if request.grouped else f"{len(plan.tasks)} tasks"
+    request.folder.mkdir(parents=True, exist_ok=True)
+    return KeptRun(request.folder, run_id, name, f"{name} ({what})", grouped, started_ms, ()).save()
+
+
+def _kept(outcome: Outcome, kept: KeptRun, result: TaskResult, around: Mapping[str, object], *, plots: bool) -> KeptRun:
+    drawn: dict[str, bytes] = {}
+    if plots and result.state == "done":
+        from qrt_runner.plots import figures
+
+        drawn = figures(result)
+    seeded = {**around, "seed": result.point.experiment.document.seed}
+    task = keep_task(kept.folder, record_of(result, outcome.run, seeded, drawn))
+    if any(job.error for job in result.jobs):
+        outcome.exit_code = outcome.exit_code or 1
+    return kept.with_task(len(kept.tasks), task).save()
+
+
+def _record(outcome: Outcome, tracking: Tracking) -> None:
+    if tracking.kind == "off" or outcome.kept is None or not outcome.kept.tasks:
+        return
+    from qrt_runner.tracking.store import log_run
+
+    try:
+        outcome.kept = log_run(outcome.kept, tracking.uri)
+    except TrackingError as error:
+        outcome.exit_code = outcome.exit_code or error.exit_code
+        outcome.troubles.append(str(error))
+
+
+def _new_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def closing(outcome: Outcome, tracking: Tracking) -> list[str]:
+    """Return where the results are, and the command that browses them."""
+    assert outcome.kept is not None
+    kept = outcome.kept
+    logged = [kept.parent] if kept.parent else [task.mlflow_run for task in kept.tasks if task.mlflow_run]
+    lines = [f"run {kept.id}, kept in {kept.folder}"]
+    if tracking.kind == "off" or not logged:
+        return lines
+    from qrt_runner.tracking.store import browse_command
+
+    return [
+        *lines,
+        f"MLflow run {logged[0]} in experiment {kept.experiment}",
+        f"browse: {browse_command(tracking.uri)}",
+    ]

@@ -1,0 +1,126 @@
+"""What a run says while it runs and when it is done; knows results, and prints nothing itself."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.table import Table
+from uncertainties import ufloat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from qrt_runner.results import TaskResult
+
+_MOST_OUTCOMES: Final = 8
+_MOST_SETS: Final = 5
+
+
+def with_error(value: float, error: float) -> str:
+    """Return a value with the digits that its standard error leaves meaningful, such as 0.891(20)."""
+    if error != error or error == float("inf"):  # noqa: PLR0124 - NaN is not itself
+        return f"{value:.4g} (no finite error)"
+    return f"{value:.6g}" if error == 0 else f"{ufloat(value, error):.2uS}"
+
+
+def told(result: TaskResult) -> list[str]:
+    """Return a task's numbers as lines: what was measured, and what was done to it."""
+    lines = [_heading(result)]
+    if result.state == "failed":
+        return [*lines, f"  failed: {result.error}"]
+    if result.counts is not None:
+        lines += _count_lines(result)
+    if result.expectations is not None:
+        lines += _expectation_lines(result)
+    return [*lines, *_mitigation_lines(result), *(f"  note: {note}" for note in result.notes)]
+
+
+def headline(result: TaskResult) -> str:
+    """Return the one number of a task that a table has room for."""
+    if result.state == "failed":
+        return "failed"
+    found = result.expectations
+    if found is not None and found.names:
+        more = f" (first of {len(found.values)} sets)" if len(found.values) > 1 else ""
+        return f"{found.names[0]} = {with_error(found.values[0, 0], found.errors[0, 0])}{more}"
+    assert result.counts is not None
+    joint = result.counts.joint[0]
+    best = max(joint, key=lambda outcome: joint[outcome])
+    return f"P({best}) = {joint[best] / sum(joint.values()):.3f}"
+
+
+def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
+    """Return the closing table: point, task, job id, session id, state, headline number."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("point", "task", "job id", "session id", "state", "headline number"):
+        drawn.add_column(title, no_wrap=True, overflow="fold")
+    for result in results:
+        job = result.jobs[0].record if result.jobs else {}
+        state = f"[green]{result.state}[/]" if result.state == "done" else f"[red]{result.state}[/]"
+        words = (str(result.point.index), result.name, str(job.get("id") or "-"), str(job.get("session_id") or "none"))
+        drawn.add_row(*words, state, headline(result).replace("[", r"\["))
+    width = max(shutil.get_terminal_size((120, 20)).columns, 120)
+    console = Console(file=io.StringIO(), width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    console.print(drawn)
+    stream = console.file
+    assert isinstance(stream, io.StringIO)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def _heading(result: TaskResult) -> str:
+    task = result.task
+    swept = f"  [{' '.join(result.point.overrides)}]" if result.point.overrides else ""
+    name = f"{result.name}: " if len(result.point.experiment.tasks) > 1 else ""
+    return f"{name}{task.circuit.name} on {result.backend}, mode {task.mode.kind}{swept}"
+
+
+def _count_lines(result: TaskResult) -> list[str]:
+    assert result.counts is not None
+    lines = []
+    for index, registers in enumerate(result.counts.by_register()[:_MOST_SETS]):
+        prefix = f"  set {index} " if len(result.counts.joint) > 1 else "  "
+        for name, counts in registers.items():
+            ranked = sorted(counts, key=lambda outcome: (-counts[outcome], outcome))
+            shown = "  ".join(f"{outcome}: {counts[outcome]}" for outcome in ranked[:_MOST_OUTCOMES])
+            more = f"  and {len(ranked) - _MOST_OUTCOMES} more" if len(ranked) > _MOST_OUTCOMES else ""
+            lines.append(f"{prefix}{name}  {shown}{more}")
+    lines += _more_sets(len(result.counts.joint))
+    if result.comparison.hellinger:
+        lines.append(
+            f"  Hellinger fidelity {result.comparison.hellinger[0]:.4f}, success {result.comparison.p_success[0]:.4f}"
+        )
+    return lines
+
+
+def _expectation_lines(result: TaskResult) -> list[str]:
+    found, ideal = result.expectations, result.comparison.ideal
+    assert found is not None
+    width = max((len(name) for name in found.names), default=0)
+    lines = []
+    for index in range(min(len(found.values), _MOST_SETS)):
+        prefix = f"  set {index} " if len(found.values) > 1 else "  "
+        for column, name in enumerate(found.names):
+            number = with_error(found.values[index, column], found.errors[index, column])
+            exact = "" if ideal is None else f"  ideal {ideal[index, column]:.6g}"
+            lines.append(f"{prefix}<{name}>{' ' * (width - len(name))} = {number}{exact}")
+    return lines + (_more_sets(len(found.values)) if found.names and result.counts is None else [])
+
+
+def _more_sets(count: int) -> list[str]:
+    return [f"  and {count - _MOST_SETS} more parameter sets"] if count > _MOST_SETS else []
+
+
+def _mitigation_lines(result: TaskResult) -> list[str]:
+    ledger = result.ledger
+    if ledger.requested == "none" and not ledger.applied and not ledger.ignored:
+        return []
+    lines = [f"  mitigation {ledger.requested}: applied {', '.join(ledger.applied) or 'nothing'}"]
+    return lines + [f"  ignored {name}: {reason}" for name, reason in ledger.ignored.items()]
+
+
+def told_refusals(heads: Iterable[tuple[str, str]]) -> list[str]:
+    """Return one line for each point left out, with its first mistake."""
+    return [f"point {point} left out: {mistake}" for point, mistake in heads]

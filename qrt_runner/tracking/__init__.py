@@ -1,0 +1,7 @@
+"""Results into MLflow: first kept on disk, then logged. May know MLflow, which nobody else may."""
+
+from qrt_runner.tracking.environment import environment
+from qrt_runner.tracking.keeping import KeptRun, KeptTask, find_kept, keep_task
+from qrt_runner.tracking.records import Record, record_of, tidy_rows
+
+__all__ = ["KeptRun", "KeptTask", "Record", "environment", "find_kept", "keep_task", "record_of", "tidy_rows"]

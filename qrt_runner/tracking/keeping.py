@@ -1,0 +1,115 @@
+"""Keeps records on disk before MLflow sees them, so that nothing is lost when it cannot be reached.
+
+A kept run is a folder with `run.json` and one folder of artifacts per task. It is read back by its id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from qrt_runner.errors import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from qrt_runner.tracking.records import Record
+
+_INDEX: Final = "run.json"
+_ROOTS: Final = ("outputs", "multirun")
+
+
+@dataclass(frozen=True)
+class KeptTask:
+    """A task's record on disk."""
+
+    title: str
+    state: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: tuple[tuple[str, float | str, int], ...]
+    """Key, value and step; values that are not finite as text."""
+
+    folder: str
+    """Where its artifacts lie, below the run's folder."""
+
+    mlflow_run: str | None = None
+    """Id of its MLflow run, once it is logged."""
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run's records on disk."""
+
+    folder: Path
+    id: str
+    experiment: str
+    """Name of the MLflow experiment."""
+
+    title: str
+    grouped: bool
+    """Whether the tasks' runs have a parent."""
+
+    started_ms: int
+    tasks: tuple[KeptTask, ...]
+    parent: str | None = None
+    """Id of the parent's MLflow run, once there is one."""
+
+    def save(self) -> KeptRun:
+        """Write the index, so that it is whole at every moment."""
+        data = {key: value for key, value in asdict(self).items() if key != "folder"}
+        draft = self.folder / f"{_INDEX}.new"
+        with draft.open("w", encoding="utf-8") as stream:
+            json.dump(data, stream, indent=1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(self.folder / _INDEX)
+        return self
+
+    def with_task(self, position: int, task: KeptTask) -> KeptRun:
+        """Return the run with one of its tasks replaced."""
+        return replace(self, tasks=(*self.tasks[:position], task, *self.tasks[position + 1 :]))
+
+
+def keep_task(folder: Path, record: Record) -> KeptTask:
+    """Write a task's artifacts below the run's folder."""
+    below = f"{record.tags['qrt.point']}-{record.tags['qrt.task']}"
+    for path, content in record.artifacts.items():
+        file = folder / below / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    metrics = tuple((metric.key, _told(metric.value), metric.step) for metric in record.metrics)
+    return KeptTask(record.title, record.state, dict(record.params), dict(record.tags), metrics, below)
+
+
+def find_kept(wanted: str) -> KeptRun:
+    """Return the kept run of that id, or the latest.
+
+    Raises:
+        ConfigError: Where there is none.
+    """
+    found = [_read(file) for root in _ROOTS for file in Path(root).rglob(_INDEX)]
+    runs = sorted(found, key=lambda run: (run.started_ms, run.id))
+    chosen = runs[-1:] if wanted == "latest" else [run for run in runs if run.id == wanted]
+    if not chosen:
+        known = ", ".join(run.id for run in runs[-5:]) or "none in outputs/ and multirun/"
+        raise refuse("run", wanted, f"latest, or the id of a kept run ({known})", "run=latest")
+    return chosen[-1]
+
+
+def _read(file: Path) -> KeptRun:
+    data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    tasks = tuple(_task(task) for task in data.pop("tasks"))
+    return KeptRun(folder=file.parent, tasks=tasks, **data)
+
+
+def _task(data: dict[str, Any]) -> KeptTask:
+    metrics: Iterable[Any] = data.pop("metrics")
+    return KeptTask(metrics=tuple((key, value, step) for key, value, step in metrics), **data)
+
+
+def _told(value: float) -> float | str:
+    return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124 - NaN is not itself

@@ -1,0 +1,136 @@
+"""Lowers a circuit to a target once; may know qiskit, and neither Hydra nor MLflow."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qiskit import QuantumCircuit
+from qiskit.exceptions import QiskitError
+from qiskit.transpiler import generate_preset_pass_manager
+
+from qrt_runner.errors import refuse
+
+if TYPE_CHECKING:
+    from qiskit.quantum_info import SparsePauliOp
+
+    from qrt_runner import config
+    from qrt_runner.backends import Device
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A circuit lowered to a device, still parametrised."""
+
+    isa: QuantumCircuit
+    """Over all qubits of the device."""
+
+    circuit: QuantumCircuit
+    """What is submitted: the ISA circuit itself or, for simulators of a device, its active qubits, renumbered."""
+
+    physical: tuple[int, ...]
+    """Physical qubit of each qubit of `circuit`."""
+
+    layout: tuple[int, ...]
+    """Index in `circuit`, at its end, of each logical qubit."""
+
+    seconds: float
+
+    def observable(self, logical: SparsePauliOp) -> SparsePauliOp:
+        """Return an observable over the logical qubits as one over the qubits of `circuit`."""
+        return logical.apply_layout(list(self.layout), num_qubits=self.circuit.num_qubits)
+
+
+def lower(circuit: QuantumCircuit, device: Device, section: config.Transpile) -> Lowered:
+    """Lower a circuit to a device.
+
+    Raises:
+        ConfigError: Where the circuit has too many qubits, or the transpile options do not fit.
+    """
+    if circuit.num_qubits > device.num_qubits:
+        given = f"a circuit of {circuit.num_qubits} qubits for {device.name}"
+        raise refuse("circuit", given, f"at most {device.num_qubits} qubits", "fewer qubits, or a larger backend")
+    start = time.perf_counter()
+    isa = _checked(circuit, device) if section.kind == "none" else _transpiled(circuit, device, section)
+    layout = tuple(isa.layout.final_index_layout()) if isa.layout is not None else tuple(range(circuit.num_qubits))
+    if not device.shrinks:
+        return Lowered(isa, isa, tuple(range(isa.num_qubits)), layout, time.perf_counter() - start)
+    active = _active(isa, layout)
+    index = {qubit: position for position, qubit in enumerate(active)}
+    small = _on(isa, index)
+    return Lowered(isa, small, active, tuple(index[qubit] for qubit in layout), time.perf_counter() - start)
+
+
+def two_qubit_gates(circuit: QuantumCircuit) -> int:
+    """Return the number of operations on exactly two qubits, barriers and control flow aside."""
+    return int(circuit.num_nonlocal_gates()) if not circuit.has_control_flow_op() else _two_qubit_gates_inside(circuit)
+
+
+def _two_qubit_gates_inside(circuit: QuantumCircuit) -> int:
+    count = 0
+    for instruction in circuit.data:
+        blocks = getattr(instruction.operation, "blocks", ())
+        count += sum(_two_qubit_gates_inside(block) for block in blocks)
+        count += not blocks and len(instruction.qubits) == 2 and instruction.name != "barrier"
+    return count
+
+
+def _transpiled(circuit: QuantumCircuit, device: Device, section: config.Transpile) -> QuantumCircuit:
+    try:
+        passes = generate_preset_pass_manager(
+            optimization_level=section.optimization_level,
+            backend=device.backend,
+            initial_layout=section.initial_layout,
+            layout_method=section.layout_method,
+            routing_method=section.routing_method,
+            seed_transpiler=section.seed,
+        )
+        return passes.run(circuit)
+    except QiskitError as error:
+        asked = section.model_dump(exclude={"kind", "seed"}, exclude_none=True)
+        given = f"{asked}, with which {device.name} cannot be reached: {error.message}"
+        raise refuse("transpile", given, "what Qiskit's preset pass manager takes", "transpile=default") from error
+
+
+def _checked(circuit: QuantumCircuit, device: Device) -> QuantumCircuit:
+    target = device.backend.target
+    for instruction in circuit.data:
+        qubits = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
+        if instruction.name != "barrier" and not target.instruction_supported(instruction.name, qubits):
+            given = f"none, for a circuit with {instruction.name} on qubits {qubits}"
+            allowed = f"ISA circuits of {device.name}"
+            raise refuse("transpile", given, allowed, "transpile=default")
+    return circuit
+
+
+def _active(circuit: QuantumCircuit, layout: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the qubits that do something or hold a logical qubit, in ascending order."""
+    used = {
+        circuit.find_bit(qubit).index
+        for instruction in circuit.data
+        if instruction.name not in ("barrier", "delay")
+        for qubit in instruction.qubits
+    }
+    return tuple(sorted(used | set(layout[: circuit.num_qubits])))
+
+
+def _on(circuit: QuantumCircuit, index: dict[int, int]) -> QuantumCircuit:
+    """Return the circuit on some of its qubits, renumbered by `index`; its classical side stays as it is."""
+    small = QuantumCircuit(len(index), name=circuit.name, global_phase=circuit.global_phase)
+    small.add_bits(bit for bit in circuit.clbits if not circuit.find_bit(bit).registers)
+    for register in circuit.cregs:
+        small.add_register(register)
+    for variable in circuit.iter_input_vars():
+        small.add_input(variable)
+    for variable in circuit.iter_declared_vars():
+        small.add_uninitialized_var(variable)
+    for instruction in circuit.data:
+        qubits = [index[place] for qubit in instruction.qubits if (place := circuit.find_bit(qubit).index) in index]
+        if qubits:
+            operation = instruction.operation
+            if instruction.name == "barrier" and len(qubits) != len(instruction.qubits):
+                small.barrier(qubits)
+            else:
+                small.append(operation, qubits, instruction.clbits)
+    return small
