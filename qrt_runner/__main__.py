@@ -7,6 +7,7 @@ import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hydra.core.config_search_path import ConfigSearchPath
+    from hydra.core.override_parser.types import Override
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
     from omegaconf import DictConfig
 
     from qrt_runner.config import Document, Experiment
@@ -73,6 +76,7 @@ def _composed(arguments: Sequence[str]) -> Collected:
     """Let Hydra compose every point; where it shows help or a config instead, there are no points."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
+    from hydra.core.plugins import Plugins
     from hydra.types import RunMode
 
     collected = Collected()
@@ -84,29 +88,31 @@ def _composed(arguments: Sequence[str]) -> Collected:
         overrides = tuple(own.overrides.task) if collected.swept else ()
         collected.points.append(Composed(config, overrides, folder))
 
-    _extend_search_path(arguments)
+    Plugins.instance().register(_search_path_plugin())
     with _hydra_errors_told(arguments):
         hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(collect)()
     return collected
 
 
-def _extend_search_path(arguments: Sequence[str]) -> None:
-    """Put the user's own `conf/`, and before it `--config-dir`, in front of the shipped one."""
-    from hydra.core.plugins import Plugins
+@cache
+def _search_path_plugin() -> type[SearchPathPlugin]:
+    """Return the plugin that puts the user's own `conf/`, and before it `--config-dir`, in front of the shipped one."""
     from hydra.plugins.search_path_plugin import SearchPathPlugin
-
-    named = [arguments[place + 1] for place, word in enumerate(arguments[:-1]) if word in ("--config-dir", "-cd")]
-    named += [word.partition("=")[2] for word in arguments if word.startswith("--config-dir=")]
-    own = [folder for folder in (Path("conf"), *map(Path, named)) if folder.is_dir()]
 
     class UsersOwn(SearchPathPlugin):
         """The user's own config folders."""
 
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            for folder in own:
+            for folder in _own_folders(sys.argv[1:]):
                 search_path.prepend(provider="user", path=f"file://{folder.resolve()}", anchor="main")
 
-    Plugins.instance().register(UsersOwn)
+    return UsersOwn
+
+
+def _own_folders(arguments: Sequence[str]) -> list[Path]:
+    named = [arguments[place + 1] for place, word in enumerate(arguments[:-1]) if word in ("--config-dir", "-cd")]
+    named += [word.partition("=")[2] for word in arguments if word.startswith("--config-dir=")]
+    return [folder for folder in (Path("conf"), *map(Path, named)) if folder.is_dir()]
 
 
 @contextmanager
@@ -128,16 +134,49 @@ def _hydra_errors_told(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _translated(error: Exception, arguments: Sequence[str]) -> ConfigError:
-    from hydra.errors import MissingConfigException
+    from hydra.errors import MissingConfigException, OverrideParseException
 
-    told = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, option = str(error.missing_cfg_file).partition("/")
         return _unknown_option(group, option, error.options)
-    if found := re.match(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", told):
-        return _unknown_key(found.group(1) or found.group(2), arguments)
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    return refuse("the command line", "; ".join(lines), "overrides as in circuit=ghz mode.shots=1024", "mend that word")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "hydra.cc" not in line]
+    told = refuse("the command line", "; ".join(lines), "overrides as in circuit=ghz mode.shots=1024", "mend that word")
+    return told if isinstance(error, OverrideParseException) else _judged_leniently(arguments) or told
+
+
+def _judged_leniently(arguments: Sequence[str]) -> ConfigError | None:
+    """Return all mistakes of a config with an unknown key, at which Hydra stops, by composing it with the key let in.
+
+    Of a sweep it judges the first point.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    parsed = OverridesParser.create().parse_overrides([word for word in arguments if _is_override(word)])
+    let_in = [_let_in(override) for override in parsed]
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
+            _judged([_plain(compose("config", let_in))], swept=False)
+    except ConfigError as error:
+        return error
+    except (HydraException, OmegaConfBaseException):
+        return None
+    return None
+
+
+def _is_override(word: str) -> bool:
+    return not word.startswith("-") and "=" in word
+
+
+def _let_in(override: Override) -> str:
+    """Return an override that adds its key where there is none; of a sweep over values, the first one."""
+    line = str(override.input_line)
+    if override.is_sweep_override():
+        line = f"{override.key_or_group}={next(iter(override.sweep_string_iterator()))}"
+    is_value = "." in override.key_or_group and not override.is_delete()
+    return f"++{line.lstrip('+')}" if is_value else line
 
 
 def _unknown_option(group: str, option: str, options: Sequence[str]) -> ConfigError:
@@ -149,26 +188,6 @@ def _unknown_option(group: str, option: str, options: Sequence[str]) -> ConfigEr
     if group == "circuit" and is_path:
         remedy = f"circuit=file circuit.source={option}"
     return refuse(group, repr(option), ", ".join(options), remedy)
-
-
-def _unknown_key(path: str, arguments: Sequence[str]) -> ConfigError:
-    from qrt_runner.config import keys_at, nearest
-
-    parent, _, key = path.rpartition(".")
-    keys = keys_at(parent)
-    meant = nearest(key, keys)
-    value = next((word.partition("=")[2] for word in arguments if word.partition("=")[0] == path), "")
-    remedy = (
-        f"did you mean {parent + '.' if parent else ''}{meant}?"
-        if meant
-        else f"'+{path}={value}' if it is meant to be new"
-    )
-    return refuse(
-        path,
-        f"the unknown key with {value!r}" if value else "an unknown key",
-        ", ".join(keys) or "a new key with +",
-        remedy,
-    )
 
 
 def _act(collected: Collected) -> int:
@@ -236,9 +255,12 @@ def _run(collected: Collected, experiments: Mapping[int, Experiment], first: Doc
     from qrt_runner.results import Point
     from qrt_runner.runner import Request, run
 
+    everywhere = _in_every_point(collected)
+
     def point(index: int, experiment: Experiment) -> Point:
         composed = collected.points[index]
-        return Point(index, experiment, _yaml(composed.config), composed.overrides)
+        swept = tuple(override for override in composed.overrides if override not in everywhere)
+        return Point(index, experiment, _yaml(composed.config), swept)
 
     points = tuple(point(index, experiment) for index, experiment in experiments.items())
     skips = first.sweep.on_invalid == "skip" and collected.swept
@@ -247,6 +269,12 @@ def _run(collected: Collected, experiments: Mapping[int, Experiment], first: Doc
     _close(outcome, first)
     left_out = len(points) < len(collected.points)
     return outcome.exit_code or int(left_out)
+
+
+def _in_every_point(collected: Collected) -> set[str]:
+    """Return the overrides that all points of a sweep share, which therefore are not what is swept."""
+    sets = [set(point.overrides) for point in collected.points]
+    return set.intersection(*sets) if len(sets) > 1 else set()
 
 
 def _yaml(config: DictConfig) -> str:

@@ -80,7 +80,7 @@ def _transpiled(circuit: QuantumCircuit, device: Device, section: config.Transpi
     try:
         passes = generate_preset_pass_manager(
             optimization_level=section.optimization_level,
-            backend=device.backend,
+            target=device.target,
             initial_layout=section.initial_layout,
             layout_method=section.layout_method,
             routing_method=section.routing_method,

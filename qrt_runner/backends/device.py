@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qiskit.providers import BackendV2
+    from qiskit.transpiler import Target
 
 Where = Literal["simulator", "ibm", "vendor"]
 
@@ -32,13 +33,21 @@ class Device:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Aer's options, for a simulator."""
 
+    gates: Target | None = None
+    """What circuits are lowered to where that is less than the backend takes; None for the backend's own target."""
+
     shrinks: bool = False
     """Whether circuits are simulated on their active qubits only."""
 
     @property
-    def num_qubits(self) -> int:
-        """Number of qubits."""
-        return int(self.backend.num_qubits)
+    def num_qubits(self) -> float:
+        """Number of qubits; infinite where the backend names none."""
+        return float("inf") if self.backend.num_qubits is None else int(self.backend.num_qubits)
+
+    @property
+    def target(self) -> Target:
+        """What circuits are lowered to."""
+        return self.gates if self.gates is not None else self.backend.target
 
     def calibration(self, qubits: Sequence[int]) -> dict[str, Any] | None:
         """Return the properties of these qubits and of the gates between them; None where the backend has none."""

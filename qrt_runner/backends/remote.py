@@ -74,18 +74,18 @@ def open_vendor(section: config.Vendor) -> Device:
 
 def _service(section: config.Ibm) -> QiskitRuntimeService:
     from qiskit_ibm_runtime import QiskitRuntimeService
-    from qiskit_ibm_runtime.accounts.exceptions import AccountsError
+    from qiskit_ibm_runtime.accounts.exceptions import AccountNotFoundError, AccountsError
 
     try:
         return QiskitRuntimeService(name=section.account, instance=section.instance)
-    except AccountsError as error:
+    except AccountNotFoundError as error:
         given = f"account {section.account!r}" if section.account else "no account"
         msg = (
             f"backend.account: given {given}; none is found ({error}); remedy: set QISKIT_IBM_TOKEN and "
             "QISKIT_IBM_INSTANCE in the environment, or save one with QiskitRuntimeService.save_account"
         )
         raise AccessError(msg) from error
-    except _service_errors() as error:
+    except (AccountsError, *_service_errors()) as error:
         raise _refused(error) from error
 
 

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 _WIDEST: Final = 10_000
 """Qubits of the ideal simulator's target; what really limits it is memory, see `check_fits`."""
 
+_IDEAL_GATES: Final = ("id", "x", "y", "z", "h", "s", "sdg", "sx", "rz", "cx", "cz", "measure", "reset", "delay")
+"""What circuits are lowered to on the ideal simulator: of all gates Aer takes, those that the primitives can work with.
+A free parameter stands in rz only, a twirled pair is Clifford, and Clifford circuits stay ones that Aer's stabilizer
+method takes."""
+
+_CONTROL_FLOW: Final = ("if_else", "for_loop", "while_loop", "switch_case", "break_loop", "continue_loop", "store")
+
 _BYTES: Final = {"double": 16, "single": 8}
 _UNBOUNDED: Final = ("stabilizer", "extended_stabilizer", "matrix_product_state")
 """Methods whose memory does not grow with 2^qubits."""
@@ -39,7 +46,7 @@ def open_aer(section: config.Aer) -> Device:
     settings = _settings(section)
     simulator = AerSimulator(**settings)
     simulator.set_max_qubits(_WIDEST)
-    return Device(section.name, simulator, "simulator", noisy=False, settings=settings)
+    return Device(section.name, simulator, "simulator", noisy=False, settings=settings, gates=_ideal_target())
 
 
 def open_noisy(section: config.AerNoisy) -> Device:
@@ -100,10 +107,19 @@ def _settings(section: config.Aer | config.AerNoisy) -> dict[str, Any]:
     return {"method": section.method, "precision": section.precision, "max_parallel_threads": section.threads}
 
 
-def _fakes() -> dict[str, BackendV2]:
-    from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
+def _ideal_target() -> Target:
+    simulator = AerSimulator(basis_gates=[*_IDEAL_GATES, *_CONTROL_FLOW])
+    simulator.set_max_qubits(_WIDEST)
+    return simulator.target
 
-    return {fake.name: fake for fake in FakeProviderForBackendV2().backends()}
+
+def _fakes() -> dict[str, type[BackendV2]]:
+    """Return the classes of the runtime's fake devices by the devices' names; opening all of them would take 0.1 s."""
+    from qiskit_ibm_runtime import fake_provider
+
+    base = fake_provider.fake_backend.FakeBackendV2
+    classes = [kind for kind in vars(fake_provider).values() if isinstance(kind, type) and issubclass(kind, base)]
+    return {kind.backend_name: kind for kind in classes if hasattr(kind, "backend_name")}
 
 
 def _fake(name: str) -> BackendV2:
@@ -111,7 +127,7 @@ def _fake(name: str) -> BackendV2:
     if name not in fakes:
         meant = nearest(name, list(fakes)) or "fake_manila"
         raise refuse("backend.name", name, ", ".join(sorted(fakes)), f"backend.name={meant}")
-    return fakes[name]
+    return fakes[name]()
 
 
 def _is_clifford(circuit: QuantumCircuit) -> bool:

@@ -14,7 +14,7 @@ from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 
 from qrt_runner import SHIPPED
 from qrt_runner.config import nearest
-from qrt_runner.errors import ConfigError, refuse
+from qrt_runner.errors import ConfigError, Mistake, refuse
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -155,15 +155,15 @@ def _check_params(build: Callable[..., Any], params: Mapping[str, Any], path: st
     allowed = ", ".join(signature) or "none"
     unknown = [name for name in params if name not in signature]
     lacking = [name for name, wanted in signature.items() if wanted.default is wanted.empty and name not in params]
-    mistakes: list[ConfigError] = []
+    mistakes = [
+        Mistake(f"{path}.params.{name}", "nothing", "a value", f"+{path}.params.{name}=<value>") for name in lacking
+    ]
     for name in unknown:
         meant = nearest(name, list(signature))
         remedy = f"did you mean {path}.params.{meant}?" if meant else f"leave {path}.params.{name} out"
-        mistakes.append(refuse(f"{path}.params.{name}", "an unknown parameter", allowed, remedy))
-    for name in lacking:
-        mistakes.append(refuse(f"{path}.params.{name}", "nothing", "a value", f"+{path}.params.{name}=<value>"))
+        mistakes += [Mistake(f"{path}.params.{name}", "an unknown parameter", allowed, remedy)]
     if mistakes:
-        raise ConfigError(mistake for error in mistakes for mistake in error.mistakes)
+        raise ConfigError(mistakes)
 
 
 def _call(function: Callable[..., Any], params: Mapping[str, Any], file: Path, path: str) -> Any:

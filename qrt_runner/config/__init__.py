@@ -8,7 +8,6 @@ from qrt_runner.config.parsing import (
     OptionsJudge,
     Task,
     fingerprint,
-    keys_at,
     merged_mistakes,
     parse,
 )
@@ -60,7 +59,6 @@ __all__ = [
     "Values",
     "Vendor",
     "fingerprint",
-    "keys_at",
     "merged_mistakes",
     "mistakes_in_value",
     "nearest",

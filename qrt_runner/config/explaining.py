@@ -130,6 +130,8 @@ def _allowed(here: Schema, schema: Schema) -> str:
         return ", ".join(str(word) for word in here.get("enum", [here.get("const")]))
     if "type" not in here:
         return str(here.get("description", "what the README shows"))
+    if here["type"] == "string" and "description" in here:
+        return str(here["description"]).split("\n")[0].rstrip(".")
     return _KINDS[here["type"]] + _range(here)
 
 

@@ -125,18 +125,10 @@ def merged_mistakes(errors: Mapping[int, ConfigError], *, grouped: bool) -> list
             points.setdefault(mistake, []).append(str(index))
     if not grouped:
         return list(points)
-    return [mistake.below(f"point {', '.join(found)}: ") for mistake, found in points.items()]
-
-
-def keys_at(path: str) -> list[str]:
-    """Return the keys that a section of the config has, for error texts; none where any key is allowed."""
-    model: Any = Document
-    for step in path.split(".") if path else []:
-        inner = model.model_fields.get(step)
-        model = inner.annotation if inner is not None else None
-        if not (isinstance(model, type) and issubclass(model, Section)):
-            return []
-    return sorted(model.model_fields)
+    return [
+        mistake.below(f"{'point' if len(found) == 1 else 'points'} {', '.join(found)}: ")
+        for mistake, found in points.items()
+    ]
 
 
 def _tasks_of(document: Document) -> dict[str, Task]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from qiskit.transpiler import TranspilerError
 from qiskit_ibm_runtime.executor.dynamical_decoupling import generate_dd_pass_manager
 from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
 from qiskit_ibm_runtime.executor_sampler.finalize_options import finalize_sampler_options
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from qrt_runner.backends import Device
 
 _NO_NOISE: Final = "the backend has no noise to act on"
+_NO_IDLING: Final = "there is no idle time that is noisy and long enough for a sequence"
 _NO_PAIRS: Final = "the circuit has no two-qubit gate to act on"
 
 
@@ -47,7 +49,8 @@ def ledger(
     final = _finalized(options)
     wanted = _wanted(final)
     _check(wanted, circuit, device)
-    reasons = {name: _why_nothing(name, final, circuit, device, runs_on) for name in wanted}
+    pulses = _added_pulses(final, circuit, device, runs_on) if "dd" in wanted else 0
+    reasons = {name: _why_nothing(name, circuit, device, pulses) for name in wanted}
     applied = tuple(name for name, reason in reasons.items() if not reason)
     ignored = {name: reason for name, reason in reasons.items() if reason}
     return Ledger(requested, final.model_dump(mode="json"), applied, ignored)
@@ -75,36 +78,37 @@ def _check(wanted: list[str], circuit: QuantumCircuit, device: Device) -> None:
         given = f"{', '.join(wanted)} on {device.name}"
         allowed = "none: the runtime's mitigation runs on IBM's backends and on simulators"
         raise refuse("mitigation", given, allowed, "mitigation=none")
-    if circuit.has_control_flow_op() and "dd" in wanted:
-        given = "dd for a circuit with control flow"
-        raise refuse("mitigation", given, "dynamical decoupling for circuits without control flow", "mitigation=none")
+    if circuit.has_control_flow_op() and wanted:
+        given = f"{', '.join(wanted)} for a circuit with control flow"
+        raise refuse("mitigation", given, "none for circuits with control flow", "mitigation=none")
     fractional = {"rzz", "rx"} & set(device.backend.operation_names) if device.where == "ibm" else set()
     if fractional and "gate_twirling" in wanted:
         given = "gate_twirling with fractional gates"
         raise refuse("mitigation", given, "one of the two", "backend.use_fractional_gates=false")
 
 
-def _why_nothing(
-    name: str, final: EstimatorOptions | SamplerOptions, circuit: QuantumCircuit, device: Device, runs_on: BackendV2
-) -> str:
+def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, pulses: int) -> str:
     """Return why a technique does nothing here, or nothing where it acts."""
     if not device.noisy:
         return _NO_NOISE
     if name in ("gate_twirling", "zne"):
         return "" if circuit.num_nonlocal_gates() else _NO_PAIRS
-    if name == "dd":
-        return _why_no_decoupling(final, circuit, device, runs_on)
-    return ""
+    return "" if name != "dd" or pulses else _NO_IDLING
 
 
-def _why_no_decoupling(
+def _added_pulses(
     final: EstimatorOptions | SamplerOptions, circuit: QuantumCircuit, device: Device, runs_on: BackendV2
-) -> str:
+) -> int:
+    """Return how many decoupling pulses the circuit gets that anything could come of."""
+    try:
+        padded = generate_dd_pass_manager(runs_on, final.dynamical_decoupling).run(circuit)
+    except TranspilerError as error:
+        given = f"dd on {device.name}, which cannot be scheduled ({error.message})"
+        allowed = "dynamical decoupling on backends that know the durations of their gates"
+        raise refuse("mitigation", given, allowed, "mitigation=none, or a device such as backend=fake_fez") from error
     if device.where == "simulator" and not _delays_are_noisy(runs_on):
-        return "the simulator's noise leaves idle qubits alone"
-    padded = generate_dd_pass_manager(runs_on, final.dynamical_decoupling).run(circuit)
-    before, after = circuit.count_ops().get("x", 0), padded.count_ops().get("x", 0)
-    return "" if after > before else "no idle time is long enough for a sequence"
+        return 0
+    return int(padded.count_ops().get("x", 0) - circuit.count_ops().get("x", 0))
 
 
 def _delays_are_noisy(simulator: BackendV2) -> bool:

@@ -5,6 +5,7 @@ The runtime's option models judge; this module puts the path that the user typed
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import BaseModel, ValidationError
@@ -44,7 +45,7 @@ def judge_options(mode: str, options: Mapping[str, Any]) -> list[Mistake]:
     try:
         validated = _MODELS[mode](**options)
     except ValidationError as error:
-        return [_mistake(detail, _MODELS[mode]) for detail in error.errors(include_url=False)]
+        return _merged([_mistake(detail, _MODELS[mode]) for detail in error.errors(include_url=False)])
     return _combinations(validated)
 
 
@@ -87,6 +88,16 @@ def _mistake(detail: ErrorDetails, model: type[BaseModel]) -> Mistake:
         return Mistake(path, f"the unknown key with {shown(detail['input'])}", ", ".join(known), remedy)
     told = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return Mistake(path, shown(detail["input"]), told, "leave it null for the platform's default")
+
+
+def _merged(mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """Tell a value that no member of a union takes once, with all that would have been right."""
+    by_path: dict[str, Mistake] = {}
+    for mistake in mistakes:
+        known = by_path.get(mistake.path)
+        allowed = f"{known.allowed}, or {mistake.allowed}" if known else mistake.allowed
+        by_path[mistake.path] = replace(mistake, allowed=allowed)
+    return list(by_path.values())
 
 
 def _is_key(step: int | str) -> bool:

@@ -152,7 +152,7 @@ def closing(outcome: Outcome, tracking: Tracking) -> list[str]:
     assert outcome.kept is not None
     kept = outcome.kept
     logged = [kept.parent] if kept.parent else [task.mlflow_run for task in kept.tasks if task.mlflow_run]
-    lines = [f"run {kept.id}, kept in {kept.folder}"]
+    lines = [f"run {kept.id}, kept in {_near(kept.folder)}"]
     if tracking.kind == "off" or not logged:
         return lines
     from qrt_runner.tracking.store import browse_command
@@ -162,3 +162,8 @@ def closing(outcome: Outcome, tracking: Tracking) -> list[str]:
         f"MLflow run {logged[0]} in experiment {kept.experiment}",
         f"browse: {browse_command(tracking.uri)}",
     ]
+
+
+def _near(folder: Path) -> Path:
+    here = folder.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder

@@ -5,6 +5,7 @@ A run opened is a run ended, whatever happens in between; a task already logged 
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import ExitStack, contextmanager
@@ -32,6 +33,8 @@ _SQLITE: Final = "sqlite:///"
 _METRICS_AT_ONCE: Final = 1000
 _PARAMS_AT_ONCE: Final = 100
 _LOCK_TIMEOUT_S: Final = 600
+_RETRIES: Final = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+"""MLflow's own default of 7 waits four minutes for a server that is not there, while the results are safe on disk."""
 
 
 def address(uri: str | None) -> str:
@@ -46,6 +49,8 @@ def log_run(run: KeptRun, uri: str | None) -> KeptRun:
         TrackingError: Where the store cannot be reached; what was logged before stays noted.
     """
     where = address(uri)
+    os.environ.setdefault(*_RETRIES)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     try:
         with _locked(where):
             return _log(run, MlflowClient(tracking_uri=where))
