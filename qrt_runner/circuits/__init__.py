@@ -14,7 +14,7 @@ from qiskit import qasm3, qpy
 from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_of, measured_bits
 from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of
 from qrt_runner.circuits.parameters import ParameterSets, parameter_sets
-from qrt_runner.circuits.sources import open_source
+from qrt_runner.circuits.sources import Source, open_source
 from qrt_runner.errors import refuse
 
 if TYPE_CHECKING:
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LogicalCircuit",
+    "OpenedCircuit",
+    "ask",
     "drawn",
     "is_diagonal",
     "kind_of",
     "load",
     "logical_files",
     "measured_bits",
+    "open_circuit",
     "qpy_bytes",
 ]
 
@@ -39,12 +42,21 @@ _DRAWN_OPERATIONS: Final = 600
 
 
 @dataclass(frozen=True)
-class LogicalCircuit:
-    """A circuit as its mode runs it, before any backend is known."""
+class OpenedCircuit:
+    """A circuit as its mode runs it, before any backend and any parameter value is known."""
 
-    name: str
     circuit: QuantumCircuit
     """With measurements for a counting mode, without final ones for the estimator."""
+
+    source: Source
+
+
+@dataclass(frozen=True)
+class LogicalCircuit:
+    """A circuit with what a task asks of it."""
+
+    circuit: QuantumCircuit
+    """As in `OpenedCircuit`."""
 
     sets: ParameterSets
     observables: Observables
@@ -55,7 +67,7 @@ class LogicalCircuit:
 
 
 def load(section: config.Circuit, mode: str, path: str = "circuit") -> LogicalCircuit:
-    """Load the circuit that a section asks for, as `mode` runs it.
+    """Open the circuit that a section asks for, and ask of it what the section asks.
 
     Args:
         section: What is asked for.
@@ -65,19 +77,38 @@ def load(section: config.Circuit, mode: str, path: str = "circuit") -> LogicalCi
     Raises:
         ConfigError: Where anything about the circuit is wrong.
     """
+    return ask(open_circuit(section, mode, path), section, mode, path)
+
+
+def open_circuit(section: config.Circuit, mode: str, path: str = "circuit") -> OpenedCircuit:
+    """Open a circuit file as `mode` runs its circuit; parameter values and observables do not matter to it.
+
+    Raises:
+        ConfigError: Where the file is wrong, or the mode cannot run its circuit.
+    """
     source = open_source(section, path)
-    sets = parameter_sets(section, source.circuit, path)
-    observables = observables_of(section, source, path)
     if mode == "estimator":
-        circuit = for_estimating(source.circuit, path)
+        return OpenedCircuit(for_estimating(source.circuit, path), source)
+    return OpenedCircuit(for_counting(source.circuit, section.measure, path), source)
+
+
+def ask(opened: OpenedCircuit, section: config.Circuit, mode: str, path: str = "circuit") -> LogicalCircuit:
+    """Return an opened circuit with the parameter sets and observables that a section asks for.
+
+    Raises:
+        ConfigError: Where they do not fit the circuit, or the mode cannot tell them.
+    """
+    circuit = opened.circuit
+    sets = parameter_sets(section, circuit, path)
+    observables = observables_of(section, opened.source, path)
+    if mode == "estimator":
         if not observables:
             given = "none, and the circuit file has none of its own"
             remedy = f"'+{path}.observables={{zz: {'Z' * min(circuit.num_qubits, 8)}}}', or mode=sampler"
             raise refuse(f"{path}.observables", given, "at least one observable in mode=estimator", remedy)
-        return LogicalCircuit(section.name, circuit, sets, observables, ())
-    circuit = for_counting(source.circuit, section.measure, path)
+        return LogicalCircuit(circuit, sets, observables, ())
     kept, notes = _countable(observables, circuit, f"{path}.observables", own=not section.observables)
-    return LogicalCircuit(section.name, circuit, sets, kept, notes)
+    return LogicalCircuit(circuit, sets, kept, notes)
 
 
 def _countable(

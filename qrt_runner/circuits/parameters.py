@@ -44,7 +44,7 @@ def parameter_sets(section: config.Circuit, circuit: QuantumCircuit, path: str =
         name: _block(form, len(owners[name]), f"{path}.parameter_values.{name}", name)
         for name, form in section.parameter_values.items()
     }
-    combined = _zipped(blocks, path) if section.broadcast == "zip" else _multiplied(blocks)
+    combined = _multiplied(blocks) if blocks and section.broadcast == "product" else _zipped(blocks, path)
     columns = {
         column: block[:, position] for name, block in combined.items() for position, column in enumerate(owners[name])
     }

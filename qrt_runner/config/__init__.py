@@ -1,5 +1,6 @@
 """An experiment as frozen, validated sections; may know pydantic, and neither Hydra nor qiskit nor MLflow."""
 
+from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Vendor
 from qrt_runner.config.explaining import mistakes_in_value, nearest, shown
 from qrt_runner.config.parsing import (
     ONLY_TASK,
@@ -13,14 +14,8 @@ from qrt_runner.config.parsing import (
 )
 from qrt_runner.config.secrets import secrets_in, secrets_in_overrides
 from qrt_runner.config.sections import (
-    Aer,
-    AerNoisy,
-    Backend,
     Circuit,
     Estimator,
-    Fake,
-    Filters,
-    Ibm,
     Mitigation,
     Mode,
     Raw,
@@ -28,7 +23,6 @@ from qrt_runner.config.sections import (
     Sampler,
     Tracking,
     Transpile,
-    Vendor,
 )
 from qrt_runner.config.values import File, Linspace, Random, Values
 

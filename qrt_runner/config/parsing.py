@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in
 from qrt_runner.config.secrets import secrets_in
 from qrt_runner.config.sections import (
     Action,
-    Backend,
     Circuit,
     Mitigation,
     Mode,
@@ -32,7 +32,7 @@ TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]+$")]
 ONLY_TASK: Final = "main"
 """Name of the task of an experiment that does not name its tasks."""
 
-OptionsJudge = Callable[[str, Mapping[str, Any]], list[Mistake]]
+OptionsJudge = Callable[[str, Mapping[str, Any]], Sequence[Mistake]]
 """Judges `mitigation.options` for a mode; given from outside, because only the runtime's own models can."""
 
 _SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "custom")

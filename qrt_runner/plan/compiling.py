@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qrt_runner.backends import Device, check_fits, open_device, simulator_of
-from qrt_runner.circuits import LogicalCircuit, load, logical_files, qpy_bytes
+from qrt_runner.circuits import LogicalCircuit, OpenedCircuit, ask, logical_files, open_circuit, qpy_bytes
 from qrt_runner.circuits import drawn as drawing_of
 from qrt_runner.errors import ConfigError, Mistake
 from qrt_runner.modes import Pub, Submission
@@ -19,12 +19,13 @@ from qrt_runner.results import Ledger, Point
 from qrt_runner.transpilation import lower, two_qubit_gates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Iterable
 
+    from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
 
     from qrt_runner import config
-    from qrt_runner.config import Experiment, Task
+    from qrt_runner.config import Document, Experiment, Task
     from qrt_runner.transpilation import Lowered
 
 Thing = TypeVar("Thing")
@@ -48,18 +49,28 @@ def program_files(program: Program) -> dict[str, bytes]:
     """Return the artifacts that show a program: as written, as submitted, and drawn."""
     isa = program.lowered.isa
     files = {"circuit/isa.qpy": qpy_bytes(isa), "circuit/isa.txt": drawing_of(isa).encode()}
-    return logical_files(program.logical.circuit) | files
+    return logical_files(program.circuit) | files
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """One task, ready to become a job."""
+
+    name: str
+    program: Program
+    logical: LogicalCircuit
+    ledger: Ledger
+    submission: Submission
 
 
 @dataclass
 class _Compiler:
-    """Lives for one plan; remembers what was opened, loaded and lowered, by its section's content."""
+    """Lives for one plan; remembers what was opened and lowered, by the content of its sections."""
 
-    devices: dict[Hashable, Device] = field(default_factory=dict)
-    circuits: dict[Hashable, LogicalCircuit] = field(default_factory=dict)
-    lowered: dict[Hashable, Lowered] = field(default_factory=dict)
-    simulators: dict[Hashable, BackendV2] = field(default_factory=dict)
-    programs: dict[Hashable, Program] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
+    circuits: dict[str, OpenedCircuit] = field(default_factory=dict)
+    simulators: dict[str, BackendV2] = field(default_factory=dict)
+    programs: dict[str, Program] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     tasks: list[PlannedTask] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -70,58 +81,54 @@ class _Compiler:
 
     def add(self, point: Point) -> None:
         """Compile one point, all of it or nothing."""
-        prepared: list[tuple[str, Program, Ledger, Submission]] = []
+        prepared: list[_Prepared] = []
         mistakes: list[Mistake] = []
         for name in point.experiment.tasks:
             try:
-                prepared.append(self._prepare(point, name))
+                prepared.append(self._prepare(point.experiment, name))
             except ConfigError as error:
                 mistakes += error.mistakes
         if mistakes:
             self.refusals.append(Refusal(point, ConfigError(mistakes)))
             return
-        for name, program, ledger, submission in prepared:
-            job = Job(len(self.jobs), point.experiment.tasks[name].mode.kind, submission)
-            place = Place(job.index, 0, slice(0, len(submission.pubs[0].values)))
+        for ready in prepared:
+            job = Job(len(self.jobs), point.experiment.tasks[ready.name].mode.kind, ready.submission)
+            place = Place(job.index, 0, slice(0, len(ready.logical.sets.values)))
             self.jobs.append(job)
-            self.tasks.append(PlannedTask(point, name, program, ledger, place))
+            self.tasks.append(PlannedTask(point, ready.name, ready.program, ready.logical, ready.ledger, place))
 
-    def _prepare(self, point: Point, name: str) -> tuple[str, Program, Ledger, Submission]:
-        experiment, task = point.experiment, point.experiment.tasks[name]
-        device = _once(
-            self.devices, _key(experiment.document.backend), lambda: open_device(experiment.document.backend)
-        )
-        program = self._program(experiment, name, device)
-        options, ledger = _options(task, experiment.document.seed, program)
-        lowered = program.lowered
-        observables = {key: lowered.observable(operator) for key, operator in program.logical.observables.items()}
-        pub = Pub(lowered.circuit, program.logical.sets.values, observables if task.mode.kind == "estimator" else {})
-        shots = _shots(task.mode)
-        return (
-            name,
-            program,
-            ledger,
-            Submission(device, program.runs_on, (pub,), shots, experiment.document.seed, options),
-        )
-
-    def _program(self, experiment: Experiment, name: str, device: Device) -> Program:
+    def _prepare(self, experiment: Experiment, name: str) -> _Prepared:
         task, document = experiment.tasks[name], experiment.document
-        path = _path_of(experiment, name)
-        counting = task.mode.kind != "estimator"
-        circuit_key = (_key(task.circuit), counting)
-        program_key = (circuit_key, _key(document.backend), _key(document.transpile))
+        path, mode = _path_of(experiment, name), task.mode.kind
+        opened = self._opened(task, path)
+        logical = ask(opened, task.circuit, mode, path)
+        program = self._program(opened, document)
+        options, ledger = _options(task, document.seed, program)
+        lowered = program.lowered
+        sent = {key: lowered.observable(operator) for key, operator in logical.observables.items()}
+        pub = Pub(lowered.circuit, logical.sets.values, sent if mode == "estimator" else {})
+        submission = Submission(program.device, program.runs_on, (pub,), _shots(task.mode), document.seed, options)
+        return _Prepared(name, program, logical, ledger, submission)
+
+    def _opened(self, task: Task, path: str) -> OpenedCircuit:
+        """Open a circuit once for all tasks that differ only in parameter values and observables."""
+        what = task.circuit.model_dump(mode="json", include={"source", "params", "measure"})
+        key = json.dumps([what, task.mode.kind == "estimator"], sort_keys=True)
+        return _once(self.circuits, key, lambda: open_circuit(task.circuit, task.mode.kind, path))
+
+    def _program(self, opened: OpenedCircuit, document: Document) -> Program:
+        backend = document.backend.model_dump_json()
+        device = _once(self.devices, backend, lambda: open_device(document.backend))
 
         def build() -> Program:
-            logical = _once(self.circuits, circuit_key, lambda: load(task.circuit, task.mode.kind, path))
-            lowered = _once(self.lowered, program_key, lambda: lower(logical.circuit, device, document.transpile))
+            lowered = lower(opened.circuit, device, document.transpile)
             if device.where == "simulator":
                 check_fits(device, lowered.circuit)
             physical = lowered.physical if device.shrinks else ()
-            simulator_key = (_key(document.backend), physical)
-            runs_on = _once(self.simulators, simulator_key, lambda: simulator_of(device, physical))
-            return Program(logical, lowered, device, runs_on, _sizes(logical, lowered))
+            runs_on = _once(self.simulators, f"{backend} {physical}", lambda: simulator_of(device, physical))
+            return Program(opened.circuit, lowered, device, runs_on, _sizes(opened.circuit, lowered))
 
-        return _once(self.programs, program_key, build)
+        return _once(self.programs, f"{id(opened)} {backend} {document.transpile.model_dump_json()}", build)
 
 
 def _options(task: Task, seed: int | None, program: Program) -> tuple[Any, Ledger]:
@@ -130,8 +137,8 @@ def _options(task: Task, seed: int | None, program: Program) -> tuple[Any, Ledge
     from qrt_runner.mitigation import ledger, options_for
 
     options = options_for(task.mode, task.mitigation, seed)
-    lowered = program.lowered
-    return options, ledger(task.mitigation.kind, options, lowered.circuit, program.device, program.runs_on)
+    circuit = program.lowered.circuit
+    return options, ledger(task.mitigation.kind, options, circuit, program.device, program.runs_on)
 
 
 def _shots(mode: config.Mode) -> int:
@@ -140,10 +147,10 @@ def _shots(mode: config.Mode) -> int:
     return mode.shots if precision is None else round(precision**-2)
 
 
-def _sizes(logical: LogicalCircuit, lowered: Lowered) -> dict[str, float]:
+def _sizes(circuit: QuantumCircuit, lowered: Lowered) -> dict[str, float]:
     return {
-        "circuit/depth": float(logical.circuit.depth()),
-        "circuit/two_qubit_gates": float(two_qubit_gates(logical.circuit)),
+        "circuit/depth": float(circuit.depth()),
+        "circuit/two_qubit_gates": float(two_qubit_gates(circuit)),
         "isa/depth": float(lowered.isa.depth()),
         "isa/two_qubit_gates": float(two_qubit_gates(lowered.isa)),
     }
@@ -154,11 +161,7 @@ def _path_of(experiment: Experiment, name: str) -> str:
     return f"tasks.{name}.circuit" if partial is not None and partial.circuit is not None else "circuit"
 
 
-def _key(section: config.Circuit | config.Backend | config.Transpile) -> str:
-    return json.dumps(section.model_dump(mode="json"), sort_keys=True)
-
-
-def _once(known: dict[Hashable, Thing], key: Hashable, make: Callable[[], Thing]) -> Thing:
+def _once(known: dict[str, Thing], key: str, make: Callable[[], Thing]) -> Thing:
     if key not in known:
         known[key] = make()
     return known[key]

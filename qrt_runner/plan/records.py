@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
 
     from qrt_runner.backends import Device
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from qrt_runner.transpilation import Lowered
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """One distinct circuit, lowered once to one target, still parametrised."""
 
-    logical: LogicalCircuit
+    circuit: QuantumCircuit
+    """As its mode runs it, before lowering."""
+
     lowered: Lowered
     device: Device
     runs_on: BackendV2
@@ -58,6 +61,7 @@ class PlannedTask:
     point: Point
     name: str
     program: Program
+    logical: LogicalCircuit
     ledger: Ledger
     place: Place
 

@@ -23,18 +23,15 @@ def references_of(tasks: Iterable[PlannedTask]) -> list[Comparison]:
     Raises:
         ConfigError: Where a reference cannot be computed.
     """
-    known: dict[tuple[int, str], Comparison] = {}
     references = []
     for task in tasks:
-        section = task.point.experiment.document.reference
+        experiment = task.point.experiment
+        section = experiment.document.reference
         if section.kind == "none":
             references.append(Comparison())
             continue
-        counting = task.point.experiment.tasks[task.name].mode.kind != "estimator"
-        key = (id(task.program.logical), section.model_dump_json())
-        if key not in known:
-            known[key] = exact_reference(section, task.program.logical, counting=counting)
-        references.append(known[key])
+        counting = experiment.tasks[task.name].mode.kind != "estimator"
+        references.append(exact_reference(section, task.logical, counting=counting))
     return references
 
 
@@ -43,13 +40,15 @@ def scatter(plan: Plan, references: list[Comparison], jobs: Iterable[JobResult])
     waiting: dict[int, list[int]] = {}
     for position, task in enumerate(plan.tasks):
         waiting.setdefault(task.place.job, []).append(position)
+    files = {id(program): program_files(program) for program in plan.programs}
     for job in jobs:
         for position in waiting[job.index]:
-            yield _task_result(plan.tasks[position], references[position], job)
+            task = plan.tasks[position]
+            yield _task_result(task, references[position], job, files[id(task.program)])
 
 
-def _task_result(task: PlannedTask, reference: Comparison, job: JobResult) -> TaskResult:
-    program, logical = task.program, task.program.logical
+def _task_result(task: PlannedTask, reference: Comparison, job: JobResult, files: Mapping[str, bytes]) -> TaskResult:
+    program, logical = task.program, task.logical
     pub = _slice_of(job.pubs[task.place.pub], task.place.sets) if job.state == "done" else PubResult()
     expectations = pub.expectations
     if pub.counts is not None:
@@ -68,7 +67,7 @@ def _task_result(task: PlannedTask, reference: Comparison, job: JobResult) -> Ta
         counts=pub.counts,
         expectations=expectations,
         comparison=compared(reference, pub.counts) if job.state == "done" else Comparison(),
-        files=program_files(program),
+        files=files,
         calibration=program.device.calibration(program.lowered.physical),
         notes=(*logical.notes, *_doubts(expectations)),
         error=job.error,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
 GOAL = 1.15
-BY_HAND = '''
+BY_HAND = """
 from qiskit import QuantumCircuit
 from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
@@ -48,7 +48,7 @@ metrics = [Metric("circuit/depth", isa.depth(), now, 0), Metric("p_00", counts.g
 client.log_batch(run.info.run_id, metrics, params, [RunTag("job_id", job.job_id())])
 client.log_text(run.info.run_id, json.dumps(counts), "counts.json")
 client.set_terminated(run.info.run_id)
-'''
+"""
 
 
 def measure(line: list[str], folder: Path, mark: str) -> tuple[float, float]:

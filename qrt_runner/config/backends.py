@@ -1,0 +1,91 @@
+"""The backend sections, told apart by their kind; knows pydantic only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, JsonValue
+
+from qrt_runner.config.values import Section
+
+Method = Literal[
+    "automatic", "statevector", "density_matrix", "stabilizer", "extended_stabilizer", "matrix_product_state"
+]
+
+
+class _Simulated(Section):
+    """What can be chosen on a simulator of ours."""
+
+    method: Annotated[Method, Field(examples=["matrix_product_state"])]
+    """Aer's simulation method."""
+    precision: Annotated[Literal["double", "single"], Field(examples=["double"])]
+    """Floating point numbers of the simulation: 16 or 8 bytes per complex amplitude."""
+    threads: Annotated[int, Field(ge=0, examples=[2])]
+    """Threads Aer may use; 0 for all cores."""
+
+
+class Aer(_Simulated):
+    """The ideal Aer simulator."""
+
+    kind: Literal["aer"]
+    name: Annotated[str, Field(min_length=1)]
+    """How tables and MLflow call it."""
+
+
+class AerNoisy(_Simulated):
+    """Aer with the noise of a named fake device and a free choice of method."""
+
+    kind: Literal["aer_noisy"]
+    name: Annotated[str, Field(min_length=1, examples=["fake_manila"])]
+    """The fake device whose noise, gates and couplings are taken."""
+
+
+class Fake(Section):
+    """A fake device of the runtime: a snapshot of a real one, simulated with its noise."""
+
+    kind: Literal["fake"]
+    name: Annotated[str, Field(min_length=1, examples=["fake_manila"])]
+    """Name of the fake device, such as `fake_manila`."""
+
+
+class Filters(Section):
+    """Which of the account's backends come into question when none is named."""
+
+    min_num_qubits: Annotated[int, Field(ge=1, examples=[100])] | None
+    """At least so many qubits."""
+    operational: bool | None
+    """Only those that take jobs."""
+    simulator: bool | None
+    """Only simulators, or only devices."""
+    dynamic_circuits: bool | None
+    """Only those that run control flow."""
+
+
+class Ibm(Section):
+    """A backend of IBM Quantum; credentials come from the environment or the saved account only."""
+
+    kind: Literal["ibm"]
+    name: Annotated[str, Field(min_length=1, examples=["ibm_fez"])] | None
+    """Name of the backend; null for the least busy one that passes the filters."""
+    account: Annotated[str, Field(min_length=1)] | None
+    """Name of the saved account; null for the environment or the default account."""
+    instance: Annotated[str, Field(min_length=1)] | None
+    """CRN or name of the service instance; null as the account has it."""
+    use_fractional_gates: bool
+    """Whether rzz and rx with any angle are among the backend's gates."""
+    filters: Filters
+
+
+class Vendor(Section):
+    """Another vendor's `BackendV2`."""
+
+    kind: Literal["vendor"]
+    name: Annotated[str, Field(min_length=1)] | None
+    """How tables and MLflow call it; null for the backend's own name."""
+    source: Annotated[str, Field(min_length=1, examples=["my_provider:get_backend"])]
+    """An entry point of the group `qrt_runner.backends`, or `module:callable`, that returns a `BackendV2`."""
+    arguments: dict[str, JsonValue]
+    """Keyword arguments of that callable."""
+
+
+Backend = Annotated[Aer | AerNoisy | Fake | Ibm | Vendor, Discriminator("kind")]

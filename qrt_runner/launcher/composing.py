@@ -1,0 +1,126 @@
+"""Lets Hydra compose the points of one command; knows Hydra and omegaconf."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from qrt_runner import SHIPPED
+from qrt_runner.errors import refuse
+from qrt_runner.launcher.refusing import hydra_errors_told
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hydra.conf import HydraConf
+    from hydra.core.config_search_path import ConfigSearchPath
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One point as Hydra composed it."""
+
+    data: Mapping[str, Any]
+    """Resolved, as plain containers; what is mandatory and missing is left out."""
+
+    yaml: str
+    """The same as `config.yaml` shows it."""
+
+    overrides: tuple[str, ...]
+    """The overrides that make this point of a sweep."""
+
+    written: Path
+    """Where Hydra has written the config of this point."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What one command asks for."""
+
+    points: tuple[Composed, ...]
+    """In their order; none where Hydra showed help or a config instead."""
+
+    swept: bool
+    folder: Path
+    """Hydra's output folder: of the run, or of the whole sweep."""
+
+
+def compose_points(arguments: Sequence[str]) -> Composition:
+    """Let Hydra compose every point of a command line.
+
+    Raises:
+        ConfigError: Where Hydra refuses.
+    """
+    seen: list[tuple[DictConfig, HydraConf]] = []
+
+    def collect(config: DictConfig) -> None:
+        seen.append((config, HydraConfig.get()))
+
+    Plugins.instance().register(_search_path_plugin())
+    with hydra_errors_told(arguments):
+        hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(collect)()
+    if not seen:
+        return Composition((), swept=False, folder=Path())
+    first = seen[0][1]
+    swept = first.mode == RunMode.MULTIRUN
+    everywhere = set.intersection(*(set(own.overrides.task) for _, own in seen)) if len(seen) > 1 else set()
+    points = tuple(_point(config, own, everywhere, swept=swept) for config, own in seen)
+    return Composition(points, swept, Path(first.sweep.dir if swept else first.runtime.output_dir))
+
+
+def _point(config: DictConfig, own: HydraConf, everywhere: set[str], *, swept: bool) -> Composed:
+    overrides = tuple(word for word in own.overrides.task if swept and word not in everywhere)
+    written = Path(own.runtime.output_dir) / (own.output_subdir or "")
+    return Composed(plain(config), OmegaConf.to_yaml(config, resolve=True), overrides, written)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Resolve a config; what is mandatory and missing (`???`) is left out, so that it is told as missing.
+
+    Raises:
+        ConfigError: Where an interpolation does not resolve.
+    """
+    try:
+        found: dict[str, Any] = _without_missing(OmegaConf.to_container(config, resolve=True))
+    except OmegaConfBaseException as error:
+        path = str(getattr(error, "full_key", None) or "the config")
+        told = " ".join(str(error).split())
+        raise refuse(path, told, "interpolations that resolve", "mend the interpolation") from error
+    return found
+
+
+def _without_missing(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_missing(item) for key, item in value.items() if item != "???"}
+    return value
+
+
+@cache
+def _search_path_plugin() -> type[SearchPathPlugin]:
+    """Return the plugin that puts the user's own `conf/`, and before it `--config-dir`, in front of the shipped one."""
+
+    class UsersOwn(SearchPathPlugin):
+        """The user's own config folders."""
+
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for folder in _own_folders(sys.argv[1:]):
+                search_path.prepend(provider="user", path=f"file://{folder.resolve()}", anchor="main")
+
+    return UsersOwn
+
+
+def _own_folders(arguments: Sequence[str]) -> list[Path]:
+    named = [arguments[place + 1] for place, word in enumerate(arguments[:-1]) if word in ("--config-dir", "-cd")]
+    named += [word.partition("=")[2] for word in arguments if word.startswith("--config-dir=")]
+    return [folder for folder in (Path("conf"), *map(Path, named)) if folder.is_dir()]
