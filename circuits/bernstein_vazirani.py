@@ -3,23 +3,22 @@
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 
 
-def build(secret: str) -> QuantumCircuit:
+def build(secret: str | int) -> QuantumCircuit:
     """Return the circuit on len(secret) data qubits and one ancilla, which is the last qubit.
 
     The oracle is a CX into the ancilla, held in |->, from every data qubit whose secret bit is 1. The data qubits are
     measured into the register `data`; without noise it always reads `secret`.
 
     Args:
-        secret: Bit string such as "1011"; the rightmost character is qubit 0.
+        secret: Bit string such as "1011"; the rightmost character is qubit 0. A number is read by its digits, which is
+            what YAML makes of 1011.
 
     Raises:
         ValueError: If `secret` is not a string of 0 and 1.
     """
-    if not isinstance(secret, str) or not secret or set(secret) - {"0", "1"}:
-        raise ValueError(
-            f'secret must be a bit string such as "1011", given {secret!r}; '
-            "on the command line quote it twice: circuit.params.secret='\"1011\"'"
-        )
+    given, secret = secret, str(secret)
+    if not secret or set(secret) - {"0", "1"}:
+        raise ValueError(f'secret must be a bit string such as "1011", given {given!r}')
     data, ancilla = QuantumRegister(len(secret), "q"), QuantumRegister(1, "ancilla")
     bits = ClassicalRegister(len(secret), "data")
     circuit = QuantumCircuit(data, ancilla, bits, name="bernstein_vazirani")
@@ -33,7 +32,7 @@ def build(secret: str) -> QuantumCircuit:
     return circuit
 
 
-def observables(secret: str) -> dict[str, str]:
+def observables(secret: str | int) -> dict[str, str]:
     """Return `z_0` ... `z_{n-1}`: Z on data qubit j, which is (-1)^(bit j of the secret); the ancilla is left out."""
-    size = len(secret)
+    size = len(str(secret))
     return {f"z_{qubit}": "I" * (size - qubit) + "Z" + "I" * qubit for qubit in range(size)}

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from hydra.core.config_search_path import ConfigSearchPath
 
 
+OmegaConf.register_new_resolver("qrt.equal", lambda one, other: one == other, replace=True)
+"""For a default that follows from another field: `${qrt.equal:${mode.kind},estimator}`."""
+
+
 @dataclass(frozen=True)
 class Composed:
     """One point as Hydra composed it."""
