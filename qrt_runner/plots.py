@@ -25,6 +25,7 @@ _IDEAL: Final = "#E69F00"
 _CYCLE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _MOST_BARS: Final = 24
 _MOST_LINES: Final = 7
+_WIDEST_LABEL: Final = 12
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,22 @@ def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title
         exact = [ideal.get(outcome, 0.0) for outcome in outcomes]
         axes.bar(places + width / 2, exact, width, color=_IDEAL, label="ideal")
         axes.legend(frameon=False)
-    steep = len(outcomes) > 8 or len(outcomes[0]) > 6
-    axes.set_xticks(places, outcomes, rotation=90 if steep else 0, family="monospace")
+    labels = [_label(outcome) for outcome in outcomes]
+    steep = len(labels) > 8 or len(labels[0]) > 6
+    axes.set_xticks(places, labels, rotation=90 if steep else 0, family="monospace")
     left_out = len(joint) - len(outcomes)
     axes.set_xlabel("outcome, rightmost bit 0" + (f" ({left_out} rarer ones left out)" if left_out else ""))
     axes.set_ylabel(f"share of {shots} shots")
     axes.set_title(title, fontsize=10)
     return _png(figure)
+
+
+def _label(outcome: str) -> str:
+    """Return an outcome as it fits below a bar: long ones as hexadecimal numbers, their middle left out."""
+    if len(outcome) <= _WIDEST_LABEL:
+        return outcome
+    digits = f"{int(outcome, 2):0{-(-len(outcome) // 4)}x}"
+    return f"0x{digits}" if len(digits) <= _WIDEST_LABEL else f"0x{digits[:4]}…{digits[-4:]}"
 
 
 def expectation_values(result: TaskResult) -> bytes:

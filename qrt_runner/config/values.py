@@ -53,6 +53,8 @@ class File(Section):
 
 def _form(value: Any) -> str | None:
     """Tell the forms apart by their shape, so that each mistake is told once and not once per form."""
+    if isinstance(value, Linspace | Random | File):
+        return type(value).__name__.lower()
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
