@@ -23,7 +23,7 @@ def execute(plan: Plan, announce: Callable[[str], None]) -> Iterator[JobResult]:
     """
     for job in plan.jobs:
         announce(f"job {job.index + 1} of {len(plan.jobs)}: {job.mode} on {job.submission.device.name}")
-        yield _run(job)
+        yield _run(job, announce)
 
 
 @dataclass
@@ -37,11 +37,12 @@ class _Attempt:
     error: str = ""
 
 
-def _run(job: Job) -> JobResult:
+def _run(job: Job, announce: Callable[[str], None]) -> JobResult:
     mode, attempt = mode_named(job.mode), _Attempt(job)
     pubs: tuple[PubResult, ...] = ()
     try:
         attempt.handle = mode.submit(job.submission)
+        announce(f"submitted job {attempt.handle.job_id()}")
         pubs = tuple(mode.read(job.submission, attempt.handle))
     except Exception as error:  # noqa: BLE001 - whatever a backend raises, one failed job fails its own points only
         attempt.error = " ".join(f"{type(error).__name__}: {error}".split())

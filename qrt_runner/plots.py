@@ -26,6 +26,7 @@ _CYCLE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00
 _MOST_BARS: Final = 24
 _MOST_LINES: Final = 7
 _WIDEST_LABEL: Final = 12
+_MOST_PANELS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title
     if ideal:
         exact = [ideal.get(outcome, 0.0) for outcome in outcomes]
         axes.bar(places + width / 2, exact, width, color=_IDEAL, label="ideal")
-        axes.legend(frameon=False)
+        figure.legend(loc="outside right upper", frameon=False)
     labels = [_label(outcome) for outcome in outcomes]
     steep = len(labels) > 8 or len(labels[0]) > 6
     axes.set_xticks(places, labels, rotation=90 if steep else 0, family="monospace")
@@ -98,6 +99,9 @@ def expectation_values(result: TaskResult) -> bytes:
         _side_by_side(axes, found, ideal)
     else:
         _along(axes, found, ideal, *_abscissa(result))
+    if ideal is not None or len(found.values) > 1:
+        title = "line: ideal" if ideal is not None and len(found.values) > 1 else None
+        figure.legend(loc="outside right upper", frameon=False, title=title)
     axes.set_ylabel("expectation value")
     axes.set_title(_title(result), fontsize=10)
     return _png(figure)
@@ -111,31 +115,36 @@ def extrapolations(found: Expectations, resolved: Mapping[str, Any], title: str)
     points = zne["extrapolated_noise_factors"]
     points = [0, *factors] if points == "auto" else list(points)
     names = [zne["extrapolator"]] if isinstance(zne["extrapolator"], str) else list(zne["extrapolator"])
-    shown = min(len(found.names), 4)
-    figure = Figure(figsize=(4.2 * shown, 3.4), layout="constrained")
+    fit = _Fit(factors, points, names)
+    shown = min(len(found.names), _MOST_PANELS)
+    figure = Figure(figsize=(3.4 * shown + 1.8, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    for column, axes in enumerate(np.atleast_1d(figure.subplots(1, shown))):
-        _extrapolation(axes, found, column, _Fit(factors, points, names))
+    panels = np.atleast_1d(figure.subplots(1, shown))
+    for column, axes in enumerate(panels):
+        _extrapolation(axes, found, column, fit)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     figure.suptitle(title, fontsize=10)
     return _png(figure)
 
 
 def _extrapolation(axes: Axes, found: Expectations, column: int, fit: _Fit) -> None:
     details = found.details
-    data, errors = details["evs_noise_factors"][0, column], details["stds_noise_factors"][0, column]
+    # The ensemble's errors are those of the mean; the plain ones are, without twirling, those of a single shot.
+    errors = details.get("ensemble_stds_noise_factors", details["stds_noise_factors"])[0, column]
+    data = details["evs_noise_factors"][0, column]
     axes.errorbar(fit.factors, data, yerr=_finite(errors), fmt="o", color=_MEASURED, capsize=3, label="at noise factor")
     order = np.argsort(fit.points)
     for index, name in enumerate(fit.names):
         curve = details["evs_extrapolated"][0, column, index]
         color = _CYCLE[1 + index % (len(_CYCLE) - 1)]
-        axes.plot(np.array(fit.points)[order], curve[order], "--", color=color, label=name)
-    value, error = found.values[0, column], found.errors[0, column]
+        axes.plot(np.array(fit.points)[order], curve[order], "--", color=color, label=name.replace("_", " "))
+    error = found.errors[0, column]
     bar = _finite(np.array([error]))
-    told = "extrapolated" if np.isfinite(error) else "extrapolated (no finite error)"
-    axes.errorbar([0], [value], yerr=bar, fmt="*", ms=11, color="#000000", capsize=3, label=told)
+    axes.errorbar([0], found.values[:1, column], yerr=bar, fmt="*", ms=11, color="#000000", capsize=3, label="result")
+    axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("noise factor")
-    axes.set_title(found.names[column], fontsize=9)
-    axes.legend(frameon=False, fontsize=7)
+    doubt = "" if np.isfinite(error) else " (no finite error)"
+    axes.set_title(found.names[column] + doubt, fontsize=9)
 
 
 def _side_by_side(axes: Axes, found: Expectations, ideal: np.ndarray | None) -> None:
@@ -145,7 +154,6 @@ def _side_by_side(axes: Axes, found: Expectations, ideal: np.ndarray | None) -> 
     )
     if ideal is not None:
         axes.plot(places, ideal[0], "_", ms=22, mew=2, color=_IDEAL, label="ideal")
-        axes.legend(frameon=False)
     axes.set_xticks(places, found.names, rotation=90 if len(found.names) > 6 else 0)
     axes.set_xlim(-0.6, len(found.names) - 0.4)
 
@@ -159,7 +167,6 @@ def _along(axes: Axes, found: Expectations, ideal: np.ndarray | None, label: str
         if ideal is not None:
             axes.plot(at[order], ideal[order, column], "-", lw=1, color=color, alpha=0.7)
     axes.set_xlabel(label)
-    axes.legend(frameon=False, title="line: ideal" if ideal is not None else None)
 
 
 def _abscissa(result: TaskResult) -> tuple[str, np.ndarray]:

@@ -28,6 +28,10 @@ OBSERVABLE_ALLOWED: Final = (
 )
 
 
+_STORES: Final = r"^((sqlite|postgresql|mysql|mssql)(\+\w+)?://|https?://|databricks)"
+"""Addresses that MLflow 3 takes for a store; it refuses `file:`, and takes anything else for a folder."""
+
+
 def _check_observable(value: Any) -> Any:
     """Check letters and widths; whether the width fits the circuit is known only once the circuit is."""
     terms = [value] if isinstance(value, str) else list(value) if isinstance(value, dict) else []
@@ -171,7 +175,7 @@ class Tracking(Section):
     """Where results are logged."""
 
     kind: Literal["mlflow", "off"]
-    uri: Annotated[str, Field(min_length=1, examples=["sqlite:///mlflow.db"])] | None
+    uri: Annotated[str, Field(pattern=_STORES, examples=["sqlite:///mlflow.db"])] | None
     """MLflow store or server; null for `MLFLOW_TRACKING_URI`, else `sqlite:///mlflow.db` in the working directory."""
     plots: bool
     """Whether figures are drawn."""
