@@ -69,10 +69,6 @@ class AccessError(QrtError):
     exit_code = 3
 
 
-class JobError(QrtError):
-    """A job failed; what is told is the backend's own reason."""
-
-
 class TrackingError(QrtError):
     """MLflow could not be reached; the results are kept on disk and the message says how to log them."""
 

@@ -124,6 +124,8 @@ def _unknown_kind(path: str, given: object, context: Mapping[str, Any]) -> Mista
 
 def _allowed(here: Schema, schema: Schema) -> str:
     here = _resolved(here, schema)
+    if "anyOf" in here and any("pattern" in option for option in here["anyOf"]):
+        return _described(here)
     if "anyOf" in here:
         return " or ".join(dict.fromkeys(_allowed(option, schema) for option in here["anyOf"]))
     if "enum" in here or "const" in here:
@@ -131,8 +133,12 @@ def _allowed(here: Schema, schema: Schema) -> str:
     if "type" not in here:
         return str(here.get("description", "what the README shows"))
     if here["type"] == "string" and "description" in here:
-        return str(here["description"]).split("\n")[0].rstrip(".")
+        return _described(here)
     return _KINDS[here["type"]] + _range(here)
+
+
+def _described(here: Schema) -> str:
+    return " ".join(str(here.get("description", "")).split()).rstrip(".")
 
 
 def _range(here: Schema) -> str:

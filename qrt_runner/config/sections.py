@@ -176,7 +176,8 @@ class Tracking(Section):
 
     kind: Literal["mlflow", "off"]
     uri: Annotated[str, Field(pattern=_STORES, examples=["sqlite:///mlflow.db"])] | None
-    """MLflow store or server; null for `MLFLOW_TRACKING_URI`, else `sqlite:///mlflow.db` in the working directory."""
+    """`sqlite:///<file>`, another database or `http(s)://<server>`; null for `MLFLOW_TRACKING_URI`, else
+    `sqlite:///mlflow.db` in the working directory."""
     plots: bool
     """Whether figures are drawn."""
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from uncertainties import ufloat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from qrt_runner.results import TaskResult
 
@@ -119,8 +119,3 @@ def _mitigation_lines(result: TaskResult) -> list[str]:
         return []
     lines = [f"  mitigation {ledger.requested}: applied {', '.join(ledger.applied) or 'nothing'}"]
     return lines + [f"  ignored {name}: {reason}" for name, reason in ledger.ignored.items()]
-
-
-def told_refusals(heads: Iterable[tuple[str, str]]) -> list[str]:
-    """Return one line for each point left out, with its first mistake."""
-    return [f"point {point} left out: {mistake}" for point, mistake in heads]

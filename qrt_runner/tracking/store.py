@@ -5,6 +5,7 @@ A run opened is a run ended, whatever happens in between; a task already logged 
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import time
@@ -99,7 +100,7 @@ def _log_in_batches(client: MlflowClient, run_id: str, metrics: list[Metric], pa
 
 
 def _opened(client: MlflowClient, experiment: str, run: KeptRun, title: str, tags: dict[str, str]) -> str:
-    context = {MLFLOW_RUN_NAME: title, MLFLOW_SOURCE_NAME: "qrt_runner", MLFLOW_USER: os.environ.get("USER", "unknown")}
+    context = {MLFLOW_RUN_NAME: title, MLFLOW_SOURCE_NAME: "qrt_runner", MLFLOW_USER: getpass.getuser()}
     opened = client.create_run(experiment, start_time=run.started_ms, tags={**context, **tags}, run_name=title)
     return str(opened.info.run_id)
 
