@@ -15,7 +15,7 @@ from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_o
 from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of
 from qrt_runner.circuits.parameters import ParameterSets, parameter_sets
 from qrt_runner.circuits.sources import Source, open_source
-from qrt_runner.errors import refuse
+from qrt_runner.errors import ConfigError, Mistake, refuse
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -117,22 +117,23 @@ def _countable(
     """Keep what counts can tell. Asked-for observables are refused; the circuit file's own are left out with a note."""
     bits = measured_bits(circuit)
     kept: dict[str, SparsePauliOp] = {}
-    notes = []
+    reasons: dict[str, str] = {}
     for name, operator in observables.items():
         qubits = sorted({int(qubit) for pauli in operator.paulis for qubit in (pauli.z | pauli.x).nonzero()[0]})
         unmeasured = [qubit for qubit in qubits if qubit not in bits]
         if is_diagonal(operator) and not unmeasured:
             kept[name] = operator
-            continue
-        reason = (
-            f"qubit {unmeasured[0]} is not measured at the end" if unmeasured else "it is not diagonal (X or Y in it)"
+        else:
+            told = f"qubit {unmeasured[0]} is not measured at the end" if unmeasured else ""
+            reasons[name] = told or "it is not diagonal (X or Y in it)"
+    if reasons and not own:
+        allowed = "I and Z on measured qubits in mode=raw and mode=sampler"
+        given = "an observable that counts cannot tell"
+        raise ConfigError(
+            Mistake(f"{path}.{name}", f"{given}: {reason}", allowed, "mode=estimator")
+            for name, reason in reasons.items()
         )
-        if not own:
-            given = f"an observable that counts cannot tell: {reason}"
-            raise refuse(
-                f"{path}.{name}", given, "I and Z on measured qubits in mode=raw and mode=sampler", "mode=estimator"
-            )
-        notes.append(f"observable {name} left out: {reason}; mode=estimator tells it")
+    notes = [f"observable {name} left out: {reason}; mode=estimator tells it" for name, reason in reasons.items()]
     return kept, tuple(notes)
 
 

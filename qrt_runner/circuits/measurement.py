@@ -64,14 +64,20 @@ def has_measurements(circuit: QuantumCircuit) -> bool:
 def measured_bits(circuit: QuantumCircuit) -> Mapping[int, int]:
     """Return {qubit: classical bit} for the qubits that end in a measurement whose bit nothing overwrites."""
     last: dict[int, int | None] = {}
+    owners: dict[int, int] = {}
     for instruction in circuit.data:
         if instruction.name in ("barrier", "delay"):
             continue
-        written = {circuit.find_bit(bit).index for bit in instruction.clbits}
-        last = {qubit: None if bit in written else bit for qubit, bit in last.items()}
+        for written in {circuit.find_bit(bit).index for bit in instruction.clbits}:
+            owner = owners.pop(written, None)
+            if owner is not None and last.get(owner) == written:
+                last[owner] = None
         plain = instruction.name == "measure" and getattr(instruction.operation, "condition", None) is None
         for qubit in instruction.qubits:
-            last[circuit.find_bit(qubit).index] = circuit.find_bit(instruction.clbits[0]).index if plain else None
+            bit = circuit.find_bit(instruction.clbits[0]).index if plain else None
+            last[circuit.find_bit(qubit).index] = bit
+            if bit is not None:
+                owners[bit] = circuit.find_bit(qubit).index
     return {qubit: bit for qubit, bit in last.items() if bit is not None}
 
 

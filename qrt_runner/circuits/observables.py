@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 from qiskit.quantum_info import Pauli, SparsePauliOp
 
-from qrt_runner.config import mistakes_in_value
-from qrt_runner.config.sections import OBSERVABLE_ALLOWED, Observable, ObservableName
+from qrt_runner.config.sections import NAME_ALLOWED, OBSERVABLE_ALLOWED, Observable, is_observable_name
 from qrt_runner.errors import ConfigError, Mistake, refuse
 
 if TYPE_CHECKING:
@@ -47,19 +46,20 @@ def is_diagonal(operator: SparsePauliOp) -> bool:
 
 
 def _from_file(name: str, value: Any, source: str) -> SparsePauliOp:
-    path = f"{source}: observables()"
+    path = f"{source}: observables().{name}"
+    if not is_observable_name(name):
+        raise refuse(path, repr(name), NAME_ALLOWED, f"rename it in {source}")
+    if isinstance(value, SparsePauliOp | Pauli):
+        return _real(SparsePauliOp(value), path, source)
     try:
-        TypeAdapter(ObservableName).validate_python(name)
-        if isinstance(value, SparsePauliOp | Pauli):
-            return _real(SparsePauliOp(value), name, path)
         return _operator(TypeAdapter(Observable).validate_python(value))
-    except ValidationError as error:
-        raise ConfigError(mistakes_in_value(error, Observable, f"{path}.{name}", value)) from None
+    except ValidationError:
+        raise refuse(path, repr(value), OBSERVABLE_ALLOWED, f"mend it in {source}") from None
 
 
-def _real(operator: SparsePauliOp, name: str, path: str) -> SparsePauliOp:
+def _real(operator: SparsePauliOp, path: str, source: str) -> SparsePauliOp:
     if abs(operator.coeffs.imag).max() > 0:
-        raise refuse(f"{path}.{name}", "complex coefficients", "real coefficients", "make the observable Hermitian")
+        raise refuse(path, "complex coefficients", "real coefficients", f"make the observable Hermitian in {source}")
     return operator
 
 

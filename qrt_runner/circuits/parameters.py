@@ -41,7 +41,7 @@ def parameter_sets(section: config.Circuit, circuit: QuantumCircuit, path: str =
     owners = _owners(circuit)
     _check_names(section, owners, f"{path}.parameter_values")
     blocks = {
-        name: _block(form, len(owners[name]), f"{path}.parameter_values.{name}", name)
+        name: _block(form, owners[name], f"{path}.parameter_values.{name}")
         for name, form in section.parameter_values.items()
     }
     combined = _multiplied(blocks) if blocks and section.broadcast == "product" else _zipped(blocks, path)
@@ -86,8 +86,9 @@ def _rename(name: str, owners: Mapping[str, tuple[str, ...]], path: str) -> str:
     return f"did you mean {path}.{meant}?" if meant else f"leave it out: '~{path}.{name}'"
 
 
-def _block(form: config.Values, width: int, path: str, name: str) -> np.ndarray:
-    """Return one parameter's (or one vector's) values, shape (sets, width)."""
+def _block(form: config.Values, names: tuple[str, ...], path: str) -> np.ndarray:
+    """Return the values of one parameter, or of one vector's elements by their names, shape (sets, elements)."""
+    width = len(names)
     if isinstance(form, Linspace):
         start, stop, count = form.linspace
         if count != int(count) or count < 1:
@@ -99,7 +100,7 @@ def _block(form: config.Values, width: int, path: str, name: str) -> np.ndarray:
         wanted = form.random
         return np.random.default_rng(wanted.seed).uniform(wanted.low, wanted.high, (wanted.count, width))
     array = (
-        _from_file(Path(form.file), f"{path}.file", name) if isinstance(form, File) else np.asarray(form, dtype=float)
+        _from_file(Path(form.file), f"{path}.file", names) if isinstance(form, File) else np.asarray(form, dtype=float)
     )
     if array.ndim == 0:
         return np.full((1, width), float(array))
@@ -111,33 +112,36 @@ def _block(form: config.Values, width: int, path: str, name: str) -> np.ndarray:
     return array
 
 
-def _from_file(file: Path, path: str, name: str) -> np.ndarray:
+def _from_file(file: Path, path: str, names: tuple[str, ...]) -> np.ndarray:
     if not file.is_file():
         raise refuse(
             path, f"{str(file)!r}, which is no file", "a .npy or .csv file", "give the path of an existing file"
         )
+    if file.suffix not in (".npy", ".csv"):
+        raise refuse(path, str(file), "a file ending in .npy or .csv", "convert it with numpy.save")
     try:
-        if file.suffix == ".npy":
-            return np.asarray(np.load(file, allow_pickle=False), dtype=float)
-        if file.suffix == ".csv":
-            return _from_csv(file, name)
-    except ValueError as error:
-        raise refuse(path, f"{file}, where: {error}", "numbers only", f"mend {file}") from error
-    raise refuse(path, str(file), "a file ending in .npy or .csv", "convert it with numpy.save")
+        array = np.load(file, allow_pickle=False) if file.suffix == ".npy" else _from_csv(file, names)
+        array = np.asarray(array, dtype=float)
+    except (ValueError, EOFError, OSError, IndexError) as error:
+        raise refuse(path, f"{file}, where: {error}", "numbers, one set a line", f"mend {file}") from error
+    if not array.size or not np.isfinite(array).all():
+        told = "a number that is not finite" if array.size else "no values"
+        raise refuse(path, f"{file} with {told}", "finite numbers, at least one", f"mend {file}")
+    return array
 
 
-def _from_csv(file: Path, name: str) -> np.ndarray:
-    """Read a CSV file: with a header the columns `name`, `name[0]`, ...; without one all columns."""
+def _from_csv(file: Path, names: tuple[str, ...]) -> list[list[float]]:
+    """Read a CSV file: with a header the columns that bear the elements' names, without one all columns."""
     with file.open(newline="", encoding="utf-8") as stream:
         lines = [line for line in csv.reader(stream) if line]
     header = [word.strip() for word in lines[0]] if lines and not _is_numeric(lines[0]) else None
     if header is None:
-        return np.array(lines, dtype=float)
-    columns = [place for place, word in enumerate(header) if word == name or word.startswith(f"{name}[")]
-    if not columns:
-        msg = f"no column is called {name}, only {', '.join(header)}"
+        return [[float(word) for word in line] for line in lines]
+    lacking = [name for name in names if name not in header]
+    if lacking:
+        msg = f"no column is called {lacking[0]}, only {', '.join(header)}"
         raise ValueError(msg)
-    return np.array([[line[place] for place in columns] for line in lines[1:]], dtype=float)
+    return [[float(line[header.index(name)]) for name in names] for line in lines[1:]]
 
 
 def _is_numeric(words: list[str]) -> bool:

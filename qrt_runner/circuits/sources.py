@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qiskit import QuantumCircuit, qasm2, qasm3, qpy
+from qiskit import QuantumCircuit, qpy
 
 from qrt_runner import SHIPPED
+from qrt_runner.circuits.qasm import open_qasm
 from qrt_runner.config import nearest
 from qrt_runner.errors import ConfigError, Mistake, refuse
 
@@ -70,29 +71,8 @@ def open_source(section: config.Circuit, path: str = "circuit") -> Source:
         given = ", ".join(section.params)
         remedy = f"leave {path}.params out; values of free parameters go into {path}.parameter_values"
         raise refuse(f"{path}.params", given, f"nothing for a {file.suffix} file, which takes none", remedy)
-    circuit = _open_qpy(file, path) if file.suffix == ".qpy" else _open_qasm(file, path)
-    return Source(circuit, {})
-
-
-def _open_qasm(file: Path, path: str) -> QuantumCircuit:
-    text = file.read_text(encoding="utf-8")
-    version = re.search(r"^\s*OPENQASM\s+(\d)", text, re.MULTILINE)
-    digit = version.group(1) if version else ("3" if file.suffix == ".qasm3" else "2")
-    if digit == "2":
-        load: Callable[[], QuantumCircuit] = lambda: qasm2.loads(  # noqa: E731 - two loaders, one call below
-            text, include_path=(file.parent,), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS
-        )
-    else:
-        load = lambda: qasm3.loads(text)  # noqa: E731 - as above
-    try:
-        return load()
-    except (qasm2.QASM2ParseError, qasm3.QASM3ImporterError) as error:
-        raise _broken(file, path, f"OpenQASM {digit}", error) from error
-    except Exception as error:
-        # The OpenQASM 3 importer's parser and converter have exceptions of their own, without a common base.
-        if type(error).__module__.split(".")[0] not in ("openqasm3", "qiskit_qasm3_import", "antlr4"):
-            raise
-        raise _broken(file, path, f"OpenQASM {digit}", error) from error
+    circuit = _open_qpy(file, path) if file.suffix == ".qpy" else open_qasm(file, path)
+    return Source(_nonempty(circuit, file, path), {})
 
 
 def _open_qpy(file: Path, path: str) -> QuantumCircuit:
@@ -101,16 +81,11 @@ def _open_qpy(file: Path, path: str) -> QuantumCircuit:
             circuits = qpy.load(stream)
     except Exception as error:
         # QPY reads binary structures: a broken file ends in struct, unicode, zlib or qiskit errors alike.
-        raise _broken(file, path, "QPY", error) from error
+        told = " ".join(str(error).split()).strip("'\"") or type(error).__name__
+        raise refuse(f"{path}.source", f"{file}, where: {told}", "a valid QPY file", f"mend {file}") from error
     if len(circuits) != 1:
         raise refuse(f"{path}.source", f"{file} with {len(circuits)} circuits", "one circuit a file", "split the file")
     return circuits[0]
-
-
-def _broken(file: Path, path: str, kind: str, error: Exception) -> ConfigError:
-    told = " ".join(str(getattr(error, "message", None) or error).split()) or type(error).__name__
-    told = told.replace("<input>:", "line ").strip("'\"")
-    return refuse(f"{path}.source", f"{file}, where: {told}", f"a valid {kind} file", f"mend {file}")
 
 
 def _open_python(file: Path, params: Mapping[str, Any], path: str) -> Source:
@@ -125,6 +100,7 @@ def _open_python(file: Path, params: Mapping[str, Any], path: str) -> Source:
     if not isinstance(circuit, QuantumCircuit):
         given = f"{file}, whose build returned {type(circuit).__name__}"
         raise refuse(f"{path}.source", given, "a QuantumCircuit from build", f"return one in {file}")
+    _nonempty(circuit, file, path)
     observables = getattr(module, "observables", None)
     if observables is None:
         return Source(circuit, {})
@@ -136,14 +112,22 @@ def _open_python(file: Path, params: Mapping[str, Any], path: str) -> Source:
     return Source(circuit, dict(found))
 
 
+def _nonempty(circuit: QuantumCircuit, file: Path, path: str) -> QuantumCircuit:
+    if not circuit.num_qubits:
+        raise refuse(f"{path}.source", f"{file}, a circuit without qubits", "at least one qubit", f"mend {file}")
+    return circuit
+
+
 def _load_module(file: Path, path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"qrt_circuit_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their own module up by its name.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(file, path, error) from error
     return module
 
@@ -169,16 +153,16 @@ def _check_params(build: Callable[..., Any], params: Mapping[str, Any], path: st
 def _call(function: Callable[..., Any], params: Mapping[str, Any], file: Path, path: str) -> Any:
     try:
         return function(**params)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(file, path, error) from error
 
 
-def _failed(file: Path, path: str, error: Exception) -> ConfigError:
+def _failed(file: Path, path: str, error: BaseException) -> ConfigError:
     """A circuit file is the user's own code: whatever it raises is told as its mistake, with its line."""
     frame = error.__traceback__
     line = 0
     while frame is not None:
-        if frame.tb_frame.f_code.co_filename == str(file):
+        if Path(frame.tb_frame.f_code.co_filename).resolve() == file.resolve():
             line = frame.tb_lineno
         frame = frame.tb_next
     where = f"{file}, line {line}" if line else str(file)

@@ -1,7 +1,7 @@
 """An experiment as frozen, validated sections; may know pydantic, and neither Hydra nor qiskit nor MLflow."""
 
 from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Vendor
-from qrt_runner.config.explaining import mistakes_in_value, nearest, shown
+from qrt_runner.config.explaining import nearest, shown
 from qrt_runner.config.parsing import (
     ONLY_TASK,
     Document,
@@ -54,7 +54,6 @@ __all__ = [
     "Vendor",
     "fingerprint",
     "merged_mistakes",
-    "mistakes_in_value",
     "nearest",
     "parse",
     "secrets_in",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import TypeAdapter
-
 from qrt_runner.errors import Mistake
 
 if TYPE_CHECKING:
@@ -33,12 +31,6 @@ def mistakes_in(error: ValidationError, model: type[BaseModel], data: Mapping[st
     return [_mistake(detail, schema, data) for detail in error.errors(include_url=False)]
 
 
-def mistakes_in_value(error: ValidationError, kind: Any, path: str, value: Any) -> list[Mistake]:
-    """Return the mistakes of a single value of type `kind` that stands at `path`."""
-    schema = {"properties": {path: TypeAdapter(kind).json_schema()}}
-    return [_mistake({**detail, "loc": (path, *detail["loc"])}, schema, {path: value}) for detail in error.errors()]
-
-
 def nearest(word: str, words: Sequence[str]) -> str | None:
     """Return the word of `words` that `word` was probably meant to be."""
     found = difflib.get_close_matches(str(word), words, n=1)
@@ -57,12 +49,15 @@ def _mistake(detail: ErrorDetails, schema: Schema, data: Mapping[str, Any]) -> M
     steps, given = _walk(detail["loc"], data)
     path = ".".join(steps)
     here = _schema_at(schema, steps, data)
+    if detail["loc"][-1] == "[key]":
+        return Mistake(path, repr(steps[-1]), "a name of letters, digits, _ and -", "rename it")
     if detail["type"] == "extra_forbidden":
         return _unknown_key(path, steps[-1], given, _schema_at(schema, steps[:-1], data))
     if detail["type"] == "missing":
-        return Mistake(path, "nothing", _allowed(here, schema), f"{path}={_example(here, schema)}")
+        allowed = (here.get("type") == "string" and _described(here)) or _allowed(here, schema)
+        return Mistake(path, "nothing", allowed, f"{path}={_example(here, schema)}")
     if detail["type"].startswith("union_tag") and "kind" in str(detail.get("ctx", {}).get("discriminator", "")):
-        return _unknown_kind(path, given, detail.get("ctx", {}))
+        return _unknown_kind(path, given, here)
     remedy = f"{path}={_example(here, schema, given)}"
     return Mistake(path, shown(given), _allowed(here, schema), remedy)
 
@@ -83,20 +78,28 @@ def _walk(loc: Sequence[int | str], data: Any) -> tuple[list[str], Any]:
 
 
 def _schema_at(schema: Schema, steps: Sequence[str], data: Any) -> Schema:
-    """Return the JSON schema of the place that `steps` lead to; of several kinds, the one that `data` names."""
+    """Return the JSON schema of the place that `steps` lead to, or of the nearest place above that has one."""
     here = _chosen(schema, schema, data)
     for step in steps:
-        data = data.get(step) if isinstance(data, dict) else None
-        inner = here.get("properties", {}).get(step) or here.get("additionalProperties") or here.get("items") or {}
-        here = _chosen(inner if isinstance(inner, dict) else {}, schema, data)
+        if isinstance(data, list) and step.isdigit():
+            data = data[int(step)]
+        else:
+            data = data.get(step) if isinstance(data, dict) else None
+        inner = here.get("properties", {}).get(step) or next(iter(here.get("patternProperties", {}).values()), None)
+        inner = inner or here.get("additionalProperties") or here.get("items")
+        here = _chosen(inner, schema, data) if isinstance(inner, dict) else here
     return here
 
 
 def _chosen(here: Schema, schema: Schema, data: Any) -> Schema:
+    """Follow references and, of several kinds, the one that `data` names; of an optional section, the section."""
     here = _resolved(here, schema)
+    options = [option for option in here.get("anyOf", []) if option.get("type") != "null"]
+    if len(options) == 1 and isinstance(data, dict):
+        here = _resolved(options[0], schema)
     mapping = here.get("discriminator", {}).get("mapping", {})
     kind = data.get("kind") if isinstance(data, dict) else None
-    return _resolved({"$ref": mapping[kind]}, schema) if kind in mapping else here
+    return _resolved({"$ref": mapping[kind]}, schema) if isinstance(kind, str) and kind in mapping else here
 
 
 def _resolved(here: Schema, schema: Schema) -> Schema:
@@ -115,11 +118,16 @@ def _unknown_key(path: str, key: str, given: object, parent: Schema) -> Mistake:
     return Mistake(path, value, ", ".join(keys) or "nothing here", remedy)
 
 
-def _unknown_kind(path: str, given: object, context: Mapping[str, Any]) -> Mistake:
-    expected = [word.strip(" '") for word in str(context.get("expected_tags", "")).split(",")]
-    tag = given.get("kind") if isinstance(given, dict) else given
-    allowed = ", ".join(word for word in expected if word) or "a section with a kind"
-    return Mistake(f"{path}.kind", shown(tag), allowed, f"choose one of the group: {path}=<option>")
+def _unknown_kind(path: str, given: object, here: Schema) -> Mistake:
+    kind = given.get("kind") if isinstance(given, dict) else given
+    return Mistake(f"{path}.kind", shown(kind), _kinds(here), f"choose one of the group: {path}=<option>")
+
+
+def _kinds(here: Schema) -> str:
+    """Return the kinds of a section, in the order in which they are declared."""
+    mapping = here.get("discriminator", {}).get("mapping", {})
+    declared = [option.get("$ref") for option in here.get("oneOf", [])]
+    return ", ".join(sorted(mapping, key=lambda kind: declared.index(mapping[kind])))
 
 
 def _allowed(here: Schema, schema: Schema) -> str:
@@ -130,11 +138,12 @@ def _allowed(here: Schema, schema: Schema) -> str:
         return " or ".join(dict.fromkeys(_allowed(option, schema) for option in here["anyOf"]))
     if "enum" in here or "const" in here:
         return ", ".join(str(word) for word in here.get("enum", [here.get("const")]))
+    if "discriminator" in here:
+        return f"a mapping of one of the kinds {_kinds(here)}"
     if "type" not in here:
         return str(here.get("description", "what the README shows"))
-    if here["type"] == "string" and "description" in here:
-        return _described(here)
-    return _KINDS[here["type"]] + _range(here)
+    described = f": {_described(here)}" if here["type"] == "string" and "description" in here else ""
+    return _KINDS[here["type"]] + _range(here) + described
 
 
 def _described(here: Schema) -> str:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field, StringConstraints, ValidationError
 
 from qrt_runner.config.backends import Backend
-from qrt_runner.config.explaining import mistakes_in
-from qrt_runner.config.secrets import secrets_in
+from qrt_runner.config.explaining import mistakes_in, shown
+from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
     Action,
     Circuit,
@@ -32,8 +32,8 @@ TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]+$")]
 ONLY_TASK: Final = "main"
 """Name of the task of an experiment that does not name its tasks."""
 
-OptionsJudge = Callable[[str, Mapping[str, Any]], Sequence[Mistake]]
-"""Judges `mitigation.options` for a mode; given from outside, because only the runtime's own models can."""
+OptionsJudge = Callable[[str, Mapping[str, Any], str], Sequence[Mistake]]
+"""Judges `mitigation.options` for a mode, at a config path; given from outside, as only the runtime's models can."""
 
 _SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "custom")
 
@@ -99,21 +99,42 @@ def parse(data: Mapping[str, Any], judge_options: OptionsJudge | None = None) ->
     """
     if secrets := secrets_in(data):
         raise ConfigError(secrets)
+    if unspeakable := _unspeakable(data):
+        raise ConfigError(unspeakable)
     mistakes = _combination_mistakes(data, judge_options)
     try:
         document = Document.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        raise ConfigError([*mistakes_in(error, Document, data), *mistakes]) from None
+        raise ConfigError([*_without_followers(mistakes_in(error, Document, data)), *mistakes]) from None
     if mistakes:
         raise ConfigError(mistakes)
     return Experiment(document=document, tasks=_tasks_of(document))
+
+
+def _unspeakable(data: Mapping[str, Any]) -> list[Mistake]:
+    """Return what YAML can write but no field can take, such as binary data and dates."""
+    allowed = "text, a number, true, false, null, a list or a mapping"
+    return [
+        Mistake(path, shown(value), allowed, f"quote it: {path}='{value}'")
+        for path, value in leaves(data)
+        if not isinstance(value, str | int | float | None)
+    ]
+
+
+def _without_followers(mistakes: list[Mistake]) -> list[Mistake]:
+    """Leave out what is wrong only because `seed` is: `transpile.seed` follows it by interpolation."""
+    given = {mistake.path: mistake.given for mistake in mistakes}
+    follows = "seed" in given and given.get("transpile.seed") == given["seed"]
+    return [mistake for mistake in mistakes if not (follows and mistake.path == "transpile.seed")]
 
 
 def fingerprint(experiment: Experiment, task: str) -> str:
     """Return the hash of a composed task: equal for equal requests, wherever they are logged."""
     asked = experiment.tasks[task].model_dump(mode="json")
     around = experiment.document.model_dump(mode="json", include={"seed", "backend", "transpile", "reference"})
-    text = json.dumps({"task": asked, **around}, sort_keys=True, separators=(",", ":"))
+    # In a product the order of the parameters is the order of the parameter sets; sorted keys would not tell it.
+    order = list(asked["circuit"]["parameter_values"])
+    text = json.dumps({"task": asked, "order": order, **around}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -169,7 +190,7 @@ def _task_mistakes(
         return [Mistake(f"{path}.options", repr(sorted(given)), "nothing in mode=raw, which is unprocessed", remedy)]
     if not given or judge_options is None or mode not in ("sampler", "estimator"):
         return []
-    return [mistake.below(f"{path}.options.") for mistake in judge_options(mode, given)]
+    return list(judge_options(mode, given, f"{path}.options"))
 
 
 def _unsuited(mode: object, kind: object, path: str) -> Mistake | None:

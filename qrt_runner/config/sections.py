@@ -5,6 +5,8 @@ No field has a default: defaults live in `conf/`, and the composed YAML is the c
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -22,6 +24,8 @@ from pydantic_core import PydanticCustomError
 from qrt_runner.config.values import Section, Values
 
 PAULI_LETTERS: Final = "IXYZ"
+_NAME: Final = r"^[A-Za-z0-9_\-.]+$"
+NAME_ALLOWED: Final = "a name of letters, digits, _, - and ."
 OBSERVABLE_ALLOWED: Final = (
     "a Pauli string such as ZZII (letters I, X, Y, Z; the rightmost is qubit 0) or a mapping of Pauli strings of one "
     "width to coefficients"
@@ -36,14 +40,19 @@ def _check_observable(value: Any) -> Any:
     """Check letters and widths; whether the width fits the circuit is known only once the circuit is."""
     terms = [value] if isinstance(value, str) else list(value) if isinstance(value, dict) else []
     paulis = all(term and set(term) <= set(PAULI_LETTERS) for term in terms)
-    numbers = not isinstance(value, dict) or all(_is_number(coefficient) for coefficient in value.values())
+    numbers = not isinstance(value, dict) or all(_is_finite(coefficient) for coefficient in value.values())
     if not terms or not paulis or not numbers or len({len(term) for term in terms}) != 1:
         raise PydanticCustomError("observable", "not an observable")
     return {value: 1.0} if isinstance(value, str) else {term: float(weight) for term, weight in value.items()}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_observable_name(name: str) -> bool:
+    """Tell whether an observable's name can be part of an MLflow metric's."""
+    return re.fullmatch(_NAME, name) is not None
 
 
 def _form_of_measure(value: Any) -> str:
@@ -62,7 +71,7 @@ Observable = Annotated[
     WithJsonSchema({"description": OBSERVABLE_ALLOWED}),
     Field(examples=["ZZ"]),
 ]
-ObservableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-.]+$")]
+ObservableName = Annotated[str, StringConstraints(pattern=_NAME)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, examples=[42])]
 Measure = Annotated[

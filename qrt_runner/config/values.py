@@ -16,7 +16,9 @@ VALUES_ALLOWED: Final = (
 class Section(BaseModel):
     """A part of the config: frozen, strict, and without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Linspace(Section):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -17,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qrt_runner import SHIPPED
-from qrt_runner.errors import refuse
+from qrt_runner.config import secrets_in
+from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.launcher.refusing import hydra_errors_told
 
 if TYPE_CHECKING:
@@ -43,9 +45,6 @@ class Composed:
 
     overrides: tuple[str, ...]
     """The overrides that make this point of a sweep."""
-
-    written: Path
-    """Where Hydra has written the config of this point."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +75,54 @@ def compose_points(arguments: Sequence[str]) -> Composition:
         hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(collect)()
     if not seen:
         return Composition((), swept=False, folder=Path())
+    _refuse_secrets(seen)
     first = seen[0][1]
     swept = first.mode == RunMode.MULTIRUN
-    everywhere = set.intersection(*(set(own.overrides.task) for _, own in seen)) if len(seen) > 1 else set()
-    points = tuple(_point(config, own, everywhere, swept=swept) for config, own in seen)
+    shared = set.intersection(*(set(_overrides(own)) for _, own in seen)) if len(seen) > 1 else set()
+    points = tuple(_point(config, own, shared, swept=swept) for config, own in seen)
     return Composition(points, swept, Path(first.sweep.dir if swept else first.runtime.output_dir))
 
 
-def _point(config: DictConfig, own: HydraConf, everywhere: set[str], *, swept: bool) -> Composed:
-    overrides = tuple(word for word in own.overrides.task if swept and word not in everywhere)
-    written = Path(own.runtime.output_dir) / (own.output_subdir or "")
-    return Composed(plain(config), OmegaConf.to_yaml(config, resolve=True), overrides, written)
+def _point(config: DictConfig, own: HydraConf, shared: set[str], *, swept: bool) -> Composed:
+    _refuse_several_options(own)
+    overrides = tuple(word for word in _overrides(own) if swept and word not in shared)
+    return Composed(plain(config), OmegaConf.to_yaml(config, resolve=True), overrides)
+
+
+def _overrides(own: HydraConf) -> list[str]:
+    """Return a point's overrides as typed; an interpolation in one is the config's business."""
+    words = OmegaConf.to_container(own.overrides.task, resolve=False)
+    assert isinstance(words, list)
+    return [str(word) for word in words]
+
+
+def _refuse_several_options(own: HydraConf) -> None:
+    """Refuse `mode=[raw,sampler]`, of which Hydra would take the last without a word."""
+    for group, choice in own.runtime.choices.items():
+        if OmegaConf.is_list(choice):
+            listed = ",".join(str(option) for option in choice)
+            raise refuse(str(group), f"[{listed}]", "one option", f"-m {group}={listed} for a sweep, or one of them")
+
+
+def _refuse_secrets(seen: Sequence[tuple[DictConfig, HydraConf]]) -> None:
+    """Refuse a config with credentials in it, resolved or not, and take back what Hydra has written of it."""
+    secrets = [mistake for config, _ in seen for resolved in (False, True) for mistake in _secrets(config, resolved)]
+    if not secrets:
+        return
+    for _, own in seen:
+        written = Path(own.runtime.output_dir) / (own.output_subdir or "")
+        for file in (written / "config.yaml", written / "hydra.yaml", written / "overrides.yaml"):
+            file.unlink(missing_ok=True)
+        (Path(own.sweep.dir) / "multirun.yaml").unlink(missing_ok=True)
+    raise ConfigError(secrets)
+
+
+def _secrets(config: DictConfig, resolved: bool) -> list[Mistake]:  # noqa: FBT001 - both ways in one loop
+    try:
+        return secrets_in(OmegaConf.to_container(config, resolve=resolved))
+    except OmegaConfBaseException:
+        # What does not resolve is told in its turn.
+        return []
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -118,13 +154,16 @@ def _search_path_plugin() -> type[SearchPathPlugin]:
         """The user's own config folders."""
 
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            for folder in _own_folders(sys.argv[1:]):
-                search_path.prepend(provider="user", path=f"file://{folder.resolve()}", anchor="main")
+            before = "main"
+            for folder in own_folders(sys.argv[1:]):
+                search_path.prepend(provider="user", path=f"file://{folder.resolve()}", anchor=before)
+                before = "user"
 
     return UsersOwn
 
 
-def _own_folders(arguments: Sequence[str]) -> list[Path]:
-    named = [arguments[place + 1] for place, word in enumerate(arguments[:-1]) if word in ("--config-dir", "-cd")]
-    named += [word.partition("=")[2] for word in arguments if word.startswith("--config-dir=")]
-    return [folder for folder in (Path("conf"), *map(Path, named)) if folder.is_dir()]
+def own_folders(arguments: Sequence[str]) -> list[Path]:
+    """Return the user's own config folders, the one that wins last: `conf/`, then `--config-dir`."""
+    known, _ = get_args_parser().parse_known_args(list(arguments))
+    named = [Path(known.config_dir)] if known.config_dir else []
+    return [folder for folder in (Path("conf"), *named) if folder.is_dir()]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from qrt_runner.config import Experiment, merged_mistakes, parse, secrets_in
-from qrt_runner.errors import ConfigError, Mistake
+from qrt_runner.config import Experiment, merged_mistakes, parse
+from qrt_runner.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from qrt_runner.errors import Mistake
     from qrt_runner.launcher.composing import Composition
 
 
@@ -22,7 +23,6 @@ def judged(composition: Composition) -> dict[int, Experiment]:
     Raises:
         ConfigError: With all mistakes of all points.
     """
-    _refuse_secrets(composition)
     experiments, errors = {}, {}
     for index, point in enumerate(composition.points):
         try:
@@ -42,18 +42,7 @@ def judge(data: Mapping[str, Any]) -> Experiment:
     return parse(data, _judge_options)
 
 
-def _judge_options(mode: str, options: Mapping[str, Any]) -> Sequence[Mistake]:
+def _judge_options(mode: str, options: Mapping[str, Any], path: str) -> Sequence[Mistake]:
     from qrt_runner.mitigation import judge_options
 
-    return judge_options(mode, options)
-
-
-def _refuse_secrets(composition: Composition) -> None:
-    """Refuse a config with credentials in it, and take back what Hydra has written of it."""
-    secrets = [mistake for point in composition.points for mistake in secrets_in(point.data)]
-    if not secrets:
-        return
-    for point in composition.points:
-        for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
-            (point.written / name).unlink(missing_ok=True)
-    raise ConfigError(secrets)
+    return judge_options(mode, options, path)

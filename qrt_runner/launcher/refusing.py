@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from qrt_runner import SHIPPED
 from qrt_runner.config import nearest
@@ -33,7 +34,7 @@ def hydra_errors_told(arguments: Sequence[str]) -> Iterator[None]:
     os.environ[FULL_ERROR] = "1"
     try:
         yield
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise _translated(error, arguments) from error
     finally:
         os.environ.pop(FULL_ERROR)
@@ -46,8 +47,23 @@ def _translated(error: Exception, arguments: Sequence[str]) -> ConfigError:
         group, _, option = str(error.missing_cfg_file).partition("/")
         return _unknown_option(group, option, error.options)
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "hydra.cc" not in line]
+    if isinstance(error, YAMLError):
+        return refuse("conf/", "; ".join(lines), "valid YAML", "mend the file")
     told = refuse("the command line", "; ".join(lines), "overrides as in circuit=ghz mode.shots=1024", "mend that word")
-    return told if isinstance(error, OverrideParseException) else _judged_leniently(arguments) or told
+    if isinstance(error, OverrideParseException):
+        return told
+    return _judged_leniently(arguments) or _unknown_key(str(error)) or told
+
+
+def _unknown_key(message: str) -> ConfigError | None:
+    """Return the refusal of a key that Hydra does not know, where all else about the config is right."""
+    found = re.search(r"Could not override '([^']+)'", message)
+    if found is None:
+        return None
+    path = found.group(1)
+    return refuse(
+        path, "an unknown key", "the keys that --cfg job shows", f"'+{path}=<value>' if it is meant to be new"
+    )
 
 
 def _unknown_option(group: str, option: str, options: Sequence[str]) -> ConfigError:
@@ -64,15 +80,21 @@ def _judged_leniently(arguments: Sequence[str]) -> ConfigError | None:
 
     Of a sweep it judges the first point.
     """
-    from qrt_runner.launcher.composing import plain
+    from qrt_runner.launcher.composing import own_folders, plain
     from qrt_runner.launcher.judging import judge
 
     words = [word for word in arguments if "=" in word and not word.startswith("-")]
-    let_in = [_let_in(override) for override in OverridesParser.create().parse_overrides(words)]
+    folders = [*own_folders(arguments), SHIPPED / "conf"]
+    groups = {folder.name for place in folders for folder in place.iterdir() if folder.is_dir()}
+    let_in = [_let_in(override, groups) for override in OverridesParser.create().parse_overrides(words)]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
-            judge(plain(compose("config", let_in)))
+            experiment = judge(plain(compose("config", let_in)))
+        from qrt_runner.circuits import open_circuit
+
+        for task in experiment.tasks.values():
+            open_circuit(task.circuit, task.mode.kind)
     except ConfigError as error:
         return error
     except (HydraException, OmegaConfBaseException):
@@ -80,10 +102,10 @@ def _judged_leniently(arguments: Sequence[str]) -> ConfigError | None:
     return None
 
 
-def _let_in(override: Override) -> str:
+def _let_in(override: Override, groups: set[str]) -> str:
     """Return an override that adds its key where there is none; of a sweep over values, the first one."""
     line = str(override.input_line)
     if override.is_sweep_override():
         line = f"{override.key_or_group}={next(iter(override.sweep_string_iterator()))}"
-    is_value = "." in override.key_or_group and not override.is_delete()
+    is_value = override.key_or_group.partition("@")[0] not in groups and not override.is_delete()
     return f"++{line.lstrip('+')}" if is_value else line

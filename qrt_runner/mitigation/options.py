@@ -36,17 +36,23 @@ _POINTS: Final = {"linear": 2, "exponential": 2, "double_exponential": 4, "fallb
 """Noise factors that an extrapolator needs at least; a polynomial of degree k needs k + 1."""
 
 
-def judge_options(mode: str, options: Mapping[str, Any]) -> list[Mistake]:
-    """Return what the runtime's option models and rules object to, by path below `mitigation.options`."""
-    mistakes = [_owned(path, options) for path in _OWNED if _at(options, path) is not None]
-    mistakes += [_learned(path) for path in _LEARNED if _at(options, path) is not None]
-    if mistakes:
-        return mistakes
-    try:
-        validated = _MODELS[mode](**options)
-    except ValidationError as error:
-        return _merged([_mistake(detail, _MODELS[mode]) for detail in error.errors(include_url=False)])
-    return _combinations(validated)
+def judge_options(mode: str, options: Mapping[str, Any], path: str = "mitigation.options") -> list[Mistake]:
+    """Return what the runtime's option models and rules object to.
+
+    Args:
+        mode: `sampler` or `estimator`.
+        options: What is asked for, without what is null.
+        path: Config path of the options, for error texts.
+    """
+    mistakes = [_owned(name, options) for name in _OWNED if _at(options, name) is not None]
+    mistakes += [_learned(name) for name in _LEARNED if _at(options, name) is not None]
+    if not mistakes:
+        try:
+            mistakes = _combinations(_MODELS[mode](**options))
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            mistakes = _merged([_mistake(detail, _MODELS[mode], options, path) for detail in details])
+    return [mistake.below(f"{path}.") for mistake in mistakes]
 
 
 def options_for(mode: config.Mode, mitigation: config.Mitigation, seed: int | None) -> PrimitiveOptions:
@@ -78,31 +84,38 @@ def _learned(path: str) -> Mistake:
     return Mistake(path, "a layer noise model", "nothing: it cannot be written in YAML", "leave it out")
 
 
-def _mistake(detail: ErrorDetails, model: type[BaseModel]) -> Mistake:
-    steps = [str(step) for step in detail["loc"] if _is_key(step)]
+def _mistake(detail: ErrorDetails, model: type[BaseModel], options: Mapping[str, Any], above: str) -> Mistake:
+    steps = _steps(detail["loc"], options)
     path = ".".join(steps)
     if detail["type"] == "extra_forbidden":
         known = sorted(_model_at(model, steps[:-1]).model_fields)
         meant = nearest(steps[-1], known)
-        remedy = f"did you mean {meant}?" if meant else "leave it out"
+        remedy = f"did you mean {'.'.join([above, *steps[:-1], meant])}?" if meant else "leave it out"
         return Mistake(path, f"the unknown key with {shown(detail['input'])}", ", ".join(known), remedy)
     told = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return Mistake(path, shown(detail["input"]), told, "leave it null for the platform's default")
 
 
+def _steps(loc: Sequence[Any], options: Any) -> list[str]:
+    """Return an error's location without the names of union members that pydantic puts into it."""
+    steps = []
+    for step in loc:
+        if (isinstance(options, dict) and step in options) or (isinstance(options, list) and isinstance(step, int)):
+            options = options[step]
+        else:
+            continue
+        steps.append(str(step))
+    return steps
+
+
 def _merged(mistakes: Sequence[Mistake]) -> list[Mistake]:
-    """Tell a value that no member of a union takes once, with all that would have been right."""
+    """Tell a value that no member of a union takes once: by its innermost place, with all that is allowed."""
     by_path: dict[str, Mistake] = {}
     for mistake in mistakes:
         known = by_path.get(mistake.path)
         allowed = f"{known.allowed}, or {mistake.allowed}" if known else mistake.allowed
         by_path[mistake.path] = replace(mistake, allowed=allowed)
-    return list(by_path.values())
-
-
-def _is_key(step: int | str) -> bool:
-    """Leave out the names of union members that pydantic puts into an error's location."""
-    return isinstance(step, int) or step.isidentifier()
+    return [mistake for path, mistake in by_path.items() if not any(other.startswith(f"{path}.") for other in by_path)]
 
 
 def _model_at(model: type[BaseModel], steps: Sequence[str]) -> type[BaseModel]:

@@ -107,7 +107,11 @@ def _judge_refusals(refusals: Sequence[Refusal], request: Request, outcome: Outc
         errors = {refusal.point.index: refusal.error for refusal in refusals}
         raise ConfigError(merged_mistakes(errors, grouped=request.grouped))
     outcome.exit_code = 1
-    outcome.troubles += [f"point {refusal.point.index} left out: {refusal.error}" for refusal in refusals]
+    outcome.troubles += [
+        f"left out: point {refusal.point.index}: {mistake}"
+        for refusal in refusals
+        for mistake in refusal.error.mistakes
+    ]
 
 
 def _empty_run(request: Request, plan: Plan, run_id: str, started_ms: int) -> KeptRun:
