@@ -44,25 +44,29 @@ class _Fit:
 def figures(result: TaskResult) -> dict[str, bytes]:
     """Return the figures of a task as {artifact path: PNG}."""
     drawn: dict[str, bytes] = {}
+    first = _title(result) + (f", set 0 of {len(result.parameter_values)}" if len(result.parameter_values) > 1 else "")
     if result.counts is not None:
         ideal = result.comparison.probabilities
-        drawn["plots/counts.png"] = histogram(result.counts.joint[0], ideal[0] if ideal else None, _title(result))
+        drawn["plots/counts.png"] = histogram(result.counts.joint[0], ideal[0] if ideal else None, first)
     if result.expectations is not None and result.expectations.names:
         drawn["plots/expectation_values.png"] = expectation_values(result)
         if "evs_noise_factors" in result.expectations.details:
-            drawn["plots/zne.png"] = extrapolations(result.expectations, result.ledger.resolved, _title(result))
+            drawn["plots/zne.png"] = extrapolations(result.expectations, result.ledger.resolved, first)
     return drawn
 
 
 def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title: str) -> bytes:
     """Draw the shares of the most frequent outcomes, with exact probabilities beside them where they are known."""
     shots = sum(joint.values())
-    ranked = sorted(joint, key=lambda outcome: (-joint[outcome], outcome))[:_MOST_BARS]
-    outcomes = sorted(ranked)
+    weight = {
+        outcome: max(joint.get(outcome, 0) / shots, (ideal or {}).get(outcome, 0.0))
+        for outcome in {*joint, *(ideal or {})}
+    }
+    outcomes = sorted(sorted(weight, key=lambda outcome: (-weight[outcome], outcome))[:_MOST_BARS])
     figure, axes = _page(max(5.0, 0.42 * len(outcomes) + 2.0))
     places = np.arange(len(outcomes))
     width = 0.4 if ideal else 0.7
-    shares = np.array([joint[outcome] / shots for outcome in outcomes])
+    shares = np.array([joint.get(outcome, 0) / shots for outcome in outcomes])
     errors = np.sqrt(shares * (1 - shares) / shots)
     axes.bar(
         places - (width / 2 if ideal else 0), shares, width, yerr=errors, color=_MEASURED, label="measured", capsize=2
@@ -74,7 +78,7 @@ def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title
     labels = [_label(outcome) for outcome in outcomes]
     steep = len(labels) > 8 or len(labels[0]) > 6
     axes.set_xticks(places, labels, rotation=90 if steep else 0, family="monospace")
-    left_out = len(joint) - len(outcomes)
+    left_out = len(weight) - len(outcomes)
     axes.set_xlabel("outcome, rightmost bit 0" + (f" ({left_out} rarer ones left out)" if left_out else ""))
     axes.set_ylabel(f"share of {shots} shots")
     axes.set_title(title, fontsize=10)
@@ -117,7 +121,7 @@ def extrapolations(found: Expectations, resolved: Mapping[str, Any], title: str)
     names = [zne["extrapolator"]] if isinstance(zne["extrapolator"], str) else list(zne["extrapolator"])
     fit = _Fit(factors, points, names)
     shown = min(len(found.names), _MOST_PANELS)
-    figure = Figure(figsize=(3.4 * shown + 1.8, 3.6), layout="constrained")
+    figure = Figure(figsize=(3.4 * shown + 2.4, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     panels = np.atleast_1d(figure.subplots(1, shown))
     for column, axes in enumerate(panels):
@@ -143,6 +147,7 @@ def _extrapolation(axes: Axes, found: Expectations, column: int, fit: _Fit) -> N
     axes.errorbar([0], found.values[:1, column], yerr=bar, fmt="*", ms=11, color="#000000", capsize=3, label="result")
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("noise factor")
+    axes.set_ylabel("expectation value" if column == 0 else "")
     doubt = "" if np.isfinite(error) else " (no finite error)"
     axes.set_title(found.names[column] + doubt, fontsize=9)
 
@@ -185,7 +190,12 @@ def _finite(errors: np.ndarray) -> np.ndarray:
 def _title(result: TaskResult) -> str:
     task = result.task
     mitigation = f", {task.mitigation.kind}" if task.mitigation.kind != "none" else ""
-    return f"{task.circuit.name} on {result.backend}, {task.mode.kind}{mitigation}"
+    return _literal(f"{task.circuit.name} on {result.backend}, {task.mode.kind}{mitigation}")
+
+
+def _literal(text: str) -> str:
+    """Return a text in which matplotlib finds no formula."""
+    return text.replace("$", r"\$")
 
 
 def _page(width: float) -> tuple[Figure, Axes]:

@@ -29,8 +29,8 @@ class Lowered:
     circuit: QuantumCircuit
     """What is submitted: the ISA circuit itself or, for simulators of a device, its active qubits, renumbered."""
 
-    physical: tuple[int, ...]
-    """Physical qubit of each qubit of `circuit`."""
+    used: tuple[int, ...]
+    """Physical qubits that do something or hold a logical qubit, ascending."""
 
     layout: tuple[int, ...]
     """Index in `circuit`, at its end, of each logical qubit."""
@@ -54,9 +54,9 @@ def lower(circuit: QuantumCircuit, device: Device, section: config.Transpile) ->
     start = time.perf_counter()
     isa = _checked(circuit, device) if section.kind == "none" else _transpiled(circuit, device, section)
     layout = tuple(isa.layout.final_index_layout()) if isa.layout is not None else tuple(range(circuit.num_qubits))
-    if not device.shrinks:
-        return Lowered(isa, isa, tuple(range(isa.num_qubits)), layout, time.perf_counter() - start)
     active = _active(isa, layout)
+    if not device.shrinks:
+        return Lowered(isa, isa, active, layout, time.perf_counter() - start)
     index = {qubit: position for position, qubit in enumerate(active)}
     small = _on(isa, index)
     return Lowered(isa, small, active, tuple(index[qubit] for qubit in layout), time.perf_counter() - start)
@@ -118,7 +118,7 @@ def _active(circuit: QuantumCircuit, layout: tuple[int, ...]) -> tuple[int, ...]
 def _on(circuit: QuantumCircuit, index: dict[int, int]) -> QuantumCircuit:
     """Return the circuit on some of its qubits, renumbered by `index`; its classical side stays as it is."""
     small = QuantumCircuit(len(index), name=circuit.name, global_phase=circuit.global_phase)
-    small.add_bits(bit for bit in circuit.clbits if not circuit.find_bit(bit).registers)
+    small.add_bits([bit for bit in circuit.clbits if not circuit.find_bit(bit).registers])
     for register in circuit.cregs:
         small.add_register(register)
     for variable in circuit.iter_input_vars():

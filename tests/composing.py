@@ -15,6 +15,7 @@ from qrt_runner.launcher.judging import judge
 from qrt_runner.plan import compile_plan
 from qrt_runner.results import Point
 from qrt_runner.runner import Request, run
+from qrt_runner.runner.scattering import reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ def point_of(overrides: Sequence[str], index: int = 0) -> Point:
 
 def plan_of(*points: Sequence[str]) -> Plan:
     """Return the plan of several points, each given by its overrides."""
-    return compile_plan(point_of(overrides, index) for index, overrides in enumerate(points))
+    return compile_plan((point_of(overrides, index) for index, overrides in enumerate(points)), reference_of)
 
 
 def outcome_of(*points: Sequence[str]) -> Outcome:

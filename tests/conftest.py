@@ -77,8 +77,8 @@ def process() -> Callable[..., Ended]:
 
 
 @pytest.fixture
-def store() -> MlflowClient:
+def store(tmp_path: Path) -> MlflowClient:
     """Return a client of the store in the test's folder."""
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri="sqlite:///mlflow.db")
+    return MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")

@@ -293,7 +293,7 @@ def test_a_large_device_is_simulated_on_its_active_qubits(name, layout, mode):
     chosen = ["backend=fake", f"backend.name={name}", "circuit=ghz", f"transpile.initial_layout={layout}"]
     (program,) = plan_of([*chosen, f"mode={mode}"]).programs
     assert program.runs_on.num_qubits == 3
-    assert [program.lowered.physical[place] for place in program.lowered.layout] == layout
+    assert [program.lowered.used[place] for place in program.lowered.layout] == layout
     assert result_of(*chosen, f"mode={mode}").expectations.values[0, 0] > 0.6
 
 

@@ -268,7 +268,7 @@ def test_collecting_an_unknown_run_is_refused(command):
     """An id that no kept run has is a mistake in the config, and no store is made."""
     ended = command("action=collect", "run=nope")
     assert ended.code == 2
-    assert "run: given nope; allowed: latest, or the id of a kept run" in ended.err
+    assert "run: given nope; allowed: latest, or the id or folder of a kept run" in ended.err
     assert not Path("mlflow.db").exists()
 
 
@@ -433,7 +433,7 @@ def test_interrupted_sweep_records_what_it_has(own_store, tmp_path):
         started.send_signal(signal.SIGINT)
         rest, err = started.communicate(timeout=60)
     assert (started.returncode, "Traceback" in err) == (130, False), err
-    assert "Interrupted: what had been measured is recorded." in err
+    assert "Interrupted: what had been measured is kept." in err
     told += rest.count("on fake_manila, mode estimator")
     runs = runs_of(own_store)
     children = [run.info.status for run in runs if "mlflow.parentRunId" in run.data.tags]

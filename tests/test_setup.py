@@ -199,18 +199,6 @@ def test_constraints_cover_what_dependencies_need():
     assert met - set(pins()) == set()
 
 
-def test_no_file_names_a_registry():
-    """No file of the repository tells pip, or anything else, where to get packages from."""
-    address = re.compile(r"\w+://[^\s\"'<>]*(pypi\.|pythonhosted\.|/simple\b)")
-    option = re.compile(r"--(extra-)?index-url|--find-links|PIP_(EXTRA_)?INDEX_URL|PIP_FIND_LINKS")
-    found = []
-    for file in tracked():
-        text = file.read_bytes().decode(errors="ignore")
-        is_test = file.suffix == ".py" and file.is_relative_to(ROOT / "tests")
-        found += [str(file)] if address.search(text) or (option.search(text) and not is_test) else []
-    assert found == []
-
-
 # --- wheel --------------------------------------------------------------------------------------------------------
 
 

@@ -79,17 +79,43 @@ def _probabilities(state: ExactState, circuit: QuantumCircuit) -> dict[str, floa
     measured = sorted((places[bit], qubit) for qubit, bit in measured_bits(circuit).items())
     qubits, spots = [qubit for _, qubit in measured], [place for place, _ in measured]
     if isinstance(state, StabilizerState):
-        _check_listable(state)
-    found = state.probabilities_dict(qargs=qubits)
+        found = _stabilizer_probabilities(state, qubits)
+    else:
+        found = state.probabilities_dict(qargs=qubits)
     kept = {key: float(value) for key, value in found.items() if value > _NEGLIGIBLE}
     return {_spread(key, spots, len(places)): value for key, value in kept.items()}
 
 
-def _check_listable(state: StabilizerState) -> None:
-    random_bits = int(np.linalg.matrix_rank(state.clifford.stab_x.astype(float)))
-    if random_bits > _MOST_RANDOM_BITS:
-        given = f"ideal, for counts over 2^{random_bits} outcomes"
+def _stabilizer_probabilities(state: StabilizerState, qubits: Sequence[int]) -> dict[str, float]:
+    """Return the outcomes of measuring some qubits of a stabilizer state, the first qubit rightmost.
+
+    They are equally probable and form an affine space over GF(2): any one outcome, plus the span of the X parts of the
+    stabilizers (Aaronson and Gottesman, Phys. Rev. A 70, 052328 (2004)). Qiskit's own listing takes seconds here.
+    """
+    basis = _independent(state.clifford.stab_x[:, qubits])
+    if len(basis) > _MOST_RANDOM_BITS:
+        given = f"ideal, for counts over 2^{len(basis)} outcomes"
         raise refuse("reference", given, f"at most 2^{_MOST_RANDOM_BITS} outcomes", "mode=estimator, or reference=none")
+    drawn = state.copy()
+    drawn.seed(0)
+    outcome, _ = drawn.measure(list(qubits))
+    outcomes = np.array([[bit == "1" for bit in reversed(outcome)]])
+    for row in basis:
+        outcomes = np.concatenate([outcomes, outcomes ^ row])
+    return {"".join("1" if bit else "0" for bit in row[::-1]): 1.0 / len(outcomes) for row in outcomes}
+
+
+def _independent(rows: np.ndarray) -> list[np.ndarray]:
+    """Return a basis over GF(2) of the span of some rows."""
+    rows, basis = rows.copy(), []
+    for column in range(rows.shape[1]):
+        hits = np.flatnonzero(rows[:, column])
+        if not hits.size:
+            continue
+        pivot = rows[hits[0]].copy()
+        basis.append(pivot)
+        rows[hits] ^= pivot
+    return basis
 
 
 def _spread(key: str, spots: Sequence[int], width: int) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from qrt_runner import config
 from qrt_runner.backends.device import Device
-from qrt_runner.backends.simulators import check_fits, fake_names, open_aer, open_fake, open_noisy, simulator_of
+from qrt_runner.backends.fitting import check_fits
+from qrt_runner.backends.simulators import fake_names, open_aer, open_fake, open_noisy, simulator_of
 
 if TYPE_CHECKING:
     from qrt_runner.config import Backend

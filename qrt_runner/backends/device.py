@@ -36,6 +36,9 @@ class Device:
     gates: Target | None = None
     """What circuits are lowered to where that is less than the backend takes; None for the backend's own target."""
 
+    method: str = "another simulation method"
+    """What a user types in front of `=<method>` to choose another simulation method, for error texts."""
+
     shrinks: bool = False
     """Whether circuits are simulated on their active qubits only."""
 

@@ -68,7 +68,9 @@ def open_vendor(section: config.Vendor) -> Device:
         raise refuse("backend.source", given, "a callable that returns a BackendV2", "return one")
     name = section.name or backend.name or section.source
     if isinstance(backend, AerSimulator):
-        return Device(name, backend, "simulator", noisy=backend.options.noise_model is not None)
+        settings = {"method": backend.options.method, "precision": backend.options.precision}
+        noisy = backend.options.noise_model is not None
+        return Device(name, backend, "simulator", noisy, settings, method="backend.arguments.method")
     return Device(name, backend, "vendor", noisy=True)
 
 

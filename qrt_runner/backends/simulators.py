@@ -5,13 +5,9 @@ A device's circuit is simulated on its active qubits only, with the layout kept:
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qiskit.exceptions import QiskitError
 from qiskit.providers import BackendV2, Options
-from qiskit.quantum_info import Clifford
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 
@@ -22,12 +18,10 @@ from qrt_runner.errors import refuse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qiskit import QuantumCircuit
-
     from qrt_runner import config
 
 _WIDEST: Final = 10_000
-"""Qubits of the ideal simulator's target; what really limits it is memory, see `check_fits`."""
+"""Qubits of the ideal simulator's target; what really limits it is memory, see `fitting`."""
 
 _IDEAL_GATES: Final = ("id", "x", "y", "z", "h", "s", "sdg", "sx", "rz", "cx", "cz", "measure", "reset", "delay")
 """What circuits are lowered to on the ideal simulator: of all gates Aer takes, those that the primitives can work with.
@@ -36,17 +30,21 @@ method takes."""
 
 _CONTROL_FLOW: Final = ("if_else", "for_loop", "while_loop", "switch_case", "break_loop", "continue_loop", "store")
 
-_BYTES: Final = {"double": 16, "single": 8}
-_UNBOUNDED: Final = ("stabilizer", "extended_stabilizer", "matrix_product_state")
-"""Methods whose memory does not grow with 2^qubits."""
-
 
 def open_aer(section: config.Aer) -> Device:
     """Open the ideal Aer simulator."""
     settings = _settings(section)
     simulator = AerSimulator(**settings)
     simulator.set_max_qubits(_WIDEST)
-    return Device(section.name, simulator, "simulator", noisy=False, settings=settings, gates=_ideal_target())
+    return Device(
+        section.name,
+        simulator,
+        "simulator",
+        noisy=False,
+        settings=settings,
+        gates=_ideal_target(),
+        method="backend.method",
+    )
 
 
 def open_noisy(section: config.AerNoisy) -> Device:
@@ -59,7 +57,8 @@ def open_noisy(section: config.AerNoisy) -> Device:
 
 def open_fake(section: config.Fake) -> Device:
     """Open a fake device of the runtime."""
-    return Device(section.name, _fake(section.name), "simulator", noisy=True, shrinks=True)
+    method = f"backend=aer_noisy backend.name={section.name} backend.method"
+    return Device(section.name, _fake(section.name), "simulator", noisy=True, shrinks=True, method=method)
 
 
 def simulator_of(device: Device, qubits: Sequence[int]) -> BackendV2:
@@ -67,35 +66,6 @@ def simulator_of(device: Device, qubits: Sequence[int]) -> BackendV2:
     if not device.shrinks:
         return device.backend
     return AerSimulator.from_backend(_Part(device.backend, qubits), **device.settings)
-
-
-def check_fits(device: Device, circuit: QuantumCircuit, path: str = "backend") -> None:
-    """Refuse a circuit that the simulator's memory cannot hold.
-
-    Args:
-        device: A simulator.
-        circuit: The circuit on its active qubits.
-        path: Config path of the backend section, for error texts.
-
-    Raises:
-        ConfigError: With the memory it would need and what would do instead.
-    """
-    method = device.settings.get("method", "automatic")
-    width = circuit.num_qubits
-    if method == "stabilizer":
-        _check_clifford(device, circuit, path)
-    if method in _UNBOUNDED:
-        return
-    exponent = 2 * width if method == "density_matrix" else width
-    needed = _BYTES[device.settings.get("precision", "double")] * 2.0**exponent
-    if needed <= _memory_bytes() or (method == "automatic" and not device.noisy and _is_clifford(circuit)):
-        return
-    kept = "" if "method" in device.settings else f"{path}=aer_noisy {path}.name={device.name} "
-    given = f"a circuit with {width} active qubits, which needs {_told_bytes(needed)} of memory by method {method}"
-    allowed = f"what fits into {_told_bytes(_memory_bytes())}"
-    remedy = f"{kept}{path}.method=matrix_product_state (low entanglement)"
-    clifford = f", {kept}{path}.method=stabilizer (Clifford circuits)" if not device.noisy else ""
-    raise refuse(path, given, allowed, f"{remedy}{clifford}, or fewer qubits")
 
 
 def fake_names() -> list[str]:
@@ -128,40 +98,6 @@ def _fake(name: str) -> BackendV2:
         meant = nearest(name, list(fakes)) or "fake_manila"
         raise refuse("backend.name", name, ", ".join(sorted(fakes)), f"backend.name={meant}")
     return fakes[name]()
-
-
-def _is_clifford(circuit: QuantumCircuit) -> bool:
-    if circuit.parameters or circuit.has_control_flow_op():
-        return False
-    try:
-        Clifford(circuit.remove_final_measurements(inplace=False))
-    except QiskitError:
-        return False
-    return True
-
-
-def _check_clifford(device: Device, circuit: QuantumCircuit, path: str) -> None:
-    if circuit.parameters or circuit.has_control_flow_op() or _is_clifford(circuit):
-        return
-    given = f"stabilizer, for a circuit that is not Clifford on {device.name}"
-    raise refuse(f"{path}.method", given, "stabilizer for Clifford circuits only", f"{path}.method=automatic")
-
-
-def _memory_bytes() -> float:
-    """Return the memory that a simulation may take: the machine's, or less where a control group limits it."""
-    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
-    return float(min(physical, int(text)) if text.isdigit() else physical)
-
-
-def _told_bytes(count: float) -> str:
-    units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-    for unit in units:
-        if count < 1024 or unit == units[-1]:
-            break
-        count /= 1024
-    return f"{count:.3g} {unit}"
 
 
 class _Part(BackendV2):

@@ -14,7 +14,7 @@ from qiskit import qasm3, qpy
 from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_of, measured_bits
 from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of
 from qrt_runner.circuits.parameters import ParameterSets, parameter_sets
-from qrt_runner.circuits.sources import Source, open_source
+from qrt_runner.circuits.sources import Source, open_source, with_registers
 from qrt_runner.errors import ConfigError, Mistake, refuse
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def open_circuit(section: config.Circuit, mode: str, path: str = "circuit") -> O
     Raises:
         ConfigError: Where the file is wrong, or the mode cannot run its circuit.
     """
-    source = open_source(section, path)
+    source = with_registers(open_source(section, path), path)
     if mode == "estimator":
         return OpenedCircuit(for_estimating(source.circuit, path), source)
     return OpenedCircuit(for_counting(source.circuit, section.measure, path), source)
@@ -141,7 +141,7 @@ def logical_files(circuit: QuantumCircuit) -> dict[str, bytes]:
     """Return the artifacts that show a circuit as written: OpenQASM 3 (else QPY) and a drawing."""
     try:
         files = {"circuit/logical.qasm3": qasm3.dumps(circuit).encode()}
-    except qasm3.QASM3ExporterError:
+    except Exception:  # noqa: BLE001 - what OpenQASM 3 cannot say ends in exporter errors, TypeError and others alike
         files = {"circuit/logical.qpy": qpy_bytes(circuit)}
     return files | {"circuit/logical.txt": drawn(circuit).encode()}
 

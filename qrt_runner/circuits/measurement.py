@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qiskit import QuantumCircuit
+    from qiskit.circuit import CircuitInstruction
 
     from qrt_runner import config
 
+_IDLE: Final = ("barrier", "delay")
 REGISTER: Final = "meas"
 """Name of the classical register that holds added measurements, as `QuantumCircuit.measure_all` calls it."""
 
@@ -66,15 +68,14 @@ def measured_bits(circuit: QuantumCircuit) -> Mapping[int, int]:
     last: dict[int, int | None] = {}
     owners: dict[int, int] = {}
     for instruction in circuit.data:
-        if instruction.name in ("barrier", "delay"):
+        if instruction.name in _IDLE:
             continue
-        for written in {circuit.find_bit(bit).index for bit in instruction.clbits}:
+        for written in _written_bits(circuit, instruction):
             owner = owners.pop(written, None)
             if owner is not None and last.get(owner) == written:
                 last[owner] = None
-        plain = instruction.name == "measure" and getattr(instruction.operation, "condition", None) is None
+        bit = circuit.find_bit(instruction.clbits[0]).index if instruction.name == "measure" else None
         for qubit in instruction.qubits:
-            bit = circuit.find_bit(instruction.clbits[0]).index if plain else None
             last[circuit.find_bit(qubit).index] = bit
             if bit is not None:
                 owners[bit] = circuit.find_bit(qubit).index
@@ -83,13 +84,26 @@ def measured_bits(circuit: QuantumCircuit) -> Mapping[int, int]:
 
 def kind_of(circuit: QuantumCircuit) -> Literal["dynamic", "static"]:
     """Tell whether measurement outcomes, resets or control flow come before the end of the circuit."""
-    final = set(measured_bits(circuit))
-    early = any(
-        instruction.name == "reset"
-        or (instruction.name == "measure" and circuit.find_bit(instruction.qubits[0]).index not in final)
-        for instruction in circuit.data
-    )
-    return "dynamic" if early or circuit.has_control_flow_op() else "static"
+    if circuit.has_control_flow_op():
+        return "dynamic"
+    final, measured = measured_bits(circuit), 0
+    for instruction in circuit.data:
+        measured += instruction.name == "measure"
+        if instruction.name == "reset":
+            return "dynamic"
+    return "static" if measured == len(final) else "dynamic"
+
+
+def _written_bits(circuit: QuantumCircuit, instruction: CircuitInstruction) -> set[int]:
+    """Return the classical bits that an instruction writes; control flow reads bits, and writes those of its blocks."""
+    if instruction.name == "measure":
+        return {circuit.find_bit(bit).index for bit in instruction.clbits}
+    written: set[int] = set()
+    for block in getattr(instruction.operation, "blocks", ()):
+        for inner in block.data:
+            inside = _written_bits(block, inner)
+            written |= {circuit.find_bit(instruction.clbits[place]).index for place in inside}
+    return written
 
 
 def _measuring(circuit: QuantumCircuit, qubits: list[int], path: str) -> QuantumCircuit:

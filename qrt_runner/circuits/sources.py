@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qiskit import QuantumCircuit, qpy
+from qiskit import ClassicalRegister, QuantumCircuit, qpy
 
 from qrt_runner import SHIPPED
 from qrt_runner.circuits.qasm import open_qasm
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from qrt_runner import config
 
 SUFFIXES: Final = (".qasm", ".qasm2", ".qasm3", ".qpy", ".py")
+LOOSE: Final = "loose"
+"""Name of the register that takes classical bits which stand in none."""
 _PATH: Final = "circuit.source"
 
 
@@ -73,6 +75,25 @@ def open_source(section: config.Circuit, path: str = "circuit") -> Source:
         raise refuse(f"{path}.params", given, f"nothing for a {file.suffix} file, which takes none", remedy)
     circuit = _open_qpy(file, path) if file.suffix == ".qpy" else open_qasm(file, path)
     return Source(_nonempty(circuit, file, path), {})
+
+
+def with_registers(source: Source, path: str = "circuit") -> Source:
+    """Return a source whose classical bits stand in one register each: counts are told by register.
+
+    Raises:
+        ConfigError: Where registers share bits.
+    """
+    circuit = source.circuit
+    owners = [circuit.find_bit(bit).registers for bit in circuit.clbits]
+    if any(len(registers) > 1 for registers in owners):
+        given = "classical registers that share bits"
+        raise refuse(f"{path}.source", given, "registers of their own bits", "measure into separate registers")
+    loose = [bit for bit, registers in zip(circuit.clbits, owners, strict=True) if not registers]
+    if not loose:
+        return source
+    registered = circuit.copy()
+    registered.add_register(ClassicalRegister(bits=loose, name=LOOSE))
+    return Source(registered, source.observables)
 
 
 def _open_qpy(file: Path, path: str) -> QuantumCircuit:

@@ -132,7 +132,7 @@ def _kinds(here: Schema) -> str:
 
 def _allowed(here: Schema, schema: Schema) -> str:
     here = _resolved(here, schema)
-    if "anyOf" in here and any("pattern" in option for option in here["anyOf"]):
+    if {option.get("type") for option in here.get("anyOf", [])} == {"string", "null"} and "description" in here:
         return _described(here)
     if "anyOf" in here:
         return " or ".join(dict.fromkeys(_allowed(option, schema) for option in here["anyOf"]))

@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from qrt_runner.config.values import Section, Values
 
 PAULI_LETTERS: Final = "IXYZ"
-_NAME: Final = r"^[A-Za-z0-9_\-.]+$"
+_NAME: Final = r"^[A-Za-z0-9_\-.]*[A-Za-z0-9_\-][A-Za-z0-9_\-.]*$"
 NAME_ALLOWED: Final = "a name of letters, digits, _, - and ."
 OBSERVABLE_ALLOWED: Final = (
     "a Pauli string such as ZZII (letters I, X, Y, Z; the rightmost is qubit 0) or a mapping of Pauli strings of one "
@@ -32,8 +32,16 @@ OBSERVABLE_ALLOWED: Final = (
 )
 
 
-_STORES: Final = r"^((sqlite|postgresql|mysql|mssql)(\+\w+)?://|https?://|databricks)"
-"""Addresses that MLflow 3 takes for a store; it refuses `file:`, and takes anything else for a folder."""
+_STORES: Final = (
+    r"((sqlite(\+\w+)?:///(?!:memory:).+)|((postgresql|mysql|mssql)(\+\w+)?://.+)|https?://.+|databricks.*)"
+)
+"""Addresses that MLflow 3 takes for a lasting store; it refuses `file:`, and takes anything else for a folder."""
+
+
+def _check_store(value: str) -> str:
+    if re.fullmatch(_STORES, value) is None:
+        raise PydanticCustomError("store", "not a store")
+    return value
 
 
 def _check_observable(value: Any) -> Any:
@@ -184,7 +192,7 @@ class Tracking(Section):
     """Where results are logged."""
 
     kind: Literal["mlflow", "off"]
-    uri: Annotated[str, Field(pattern=_STORES, examples=["sqlite:///mlflow.db"])] | None
+    uri: Annotated[str, AfterValidator(_check_store), Field(examples=["sqlite:///mlflow.db"])] | None
     """`sqlite:///<file>`, another database or `http(s)://<server>`; null for `MLFLOW_TRACKING_URI`, else
     `sqlite:///mlflow.db` in the working directory."""
     plots: bool

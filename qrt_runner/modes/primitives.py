@@ -40,7 +40,7 @@ def _read_from_sampler(submission: Submission, job: Any) -> list[PubResult]:
 def _submit_to_estimator(submission: Submission) -> Any:
     pubs = [(pub.circuit, _column(pub), _values(pub)) for pub in submission.pubs]
     if submission.device.where == "vendor":
-        return BackendEstimatorV2(backend=submission.runs_on).run(pubs, precision=submission.shots**-0.5)
+        return BackendEstimatorV2(backend=submission.runs_on).run(pubs, precision=_precision(submission.shots))
     with _seeded_folding(submission.seed):
         return Estimator(mode=submission.runs_on, options=submission.options).run(pubs)
 
@@ -50,6 +50,11 @@ def _read_from_estimator(submission: Submission, job: Any) -> list[PubResult]:
         PubResult(expectations=_expectations(pub, result))
         for pub, result in zip(submission.pubs, job.result(), strict=True)
     ]
+
+
+def _precision(shots: int) -> float:
+    """Return the precision for which Qiskit's estimator takes just so many shots: it rounds 1/precision^2 up."""
+    return float((shots - 0.5) ** -0.5)
 
 
 def _values(pub: Pub) -> np.ndarray | None:
@@ -63,17 +68,23 @@ def _column(pub: Pub) -> Any:
 
 
 def _expectations(pub: Pub, result: Any) -> Expectations:
-    names, sets = tuple(pub.observables), len(pub.values)
-    by_set = partial(_by_set, observables=len(names), sets=sets)
-    details = {name: by_set(value) for name, value in dict(result.data).items() if name not in ("evs", "stds")}
-    return Expectations(names, by_set(result.data.evs), by_set(result.data.stds), details)
+    details = {
+        name: _with_extrapolators(name, _by_set(pub, value))
+        for name, value in dict(result.data).items()
+        if name not in ("evs", "stds")
+    }
+    return Expectations(tuple(pub.observables), _by_set(pub, result.data.evs), _by_set(pub, result.data.stds), details)
 
 
-def _by_set(array: Any, observables: int, sets: int) -> np.ndarray:
-    """Bring an array of shape (observables[, sets], ...) to (sets, observables, ...)."""
+def _by_set(pub: Pub, array: Any) -> np.ndarray:
+    """Bring shape (observables, sets, ...), without parameters (observables, ...), to (sets, observables, ...)."""
     whole = np.asarray(array, dtype=float)
-    rest = whole.shape[1:] if whole.shape[:2] != (observables, sets) else whole.shape[2:]
-    return np.swapaxes(whole.reshape((observables, sets, *rest)), 0, 1)
+    return np.swapaxes(whole if pub.circuit.parameters else whole[:, None], 0, 1)
+
+
+def _with_extrapolators(name: str, array: np.ndarray) -> np.ndarray:
+    """Give an extrapolated array the axis of extrapolators that the platform drops where there is only one."""
+    return array[:, :, None] if name.endswith("_extrapolated") and array.ndim == 3 else array
 
 
 @contextmanager

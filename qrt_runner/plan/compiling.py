@@ -6,20 +6,21 @@ Each distinct circuit is loaded and lowered once for all points, and everything 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qrt_runner.backends import Device, check_fits, open_device, simulator_of
 from qrt_runner.circuits import LogicalCircuit, OpenedCircuit, ask, logical_files, open_circuit, qpy_bytes
 from qrt_runner.circuits import drawn as drawing_of
-from qrt_runner.errors import ConfigError, Mistake
+from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.modes import Pub, Submission
 from qrt_runner.plan.records import Job, Place, Plan, PlannedTask, Program, Refusal
-from qrt_runner.results import Ledger, Point
+from qrt_runner.results import Comparison, Ledger, Point
 from qrt_runner.transpilation import lower, two_qubit_gates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
@@ -31,15 +32,23 @@ if TYPE_CHECKING:
 Thing = TypeVar("Thing")
 
 
-def compile_plan(points: Iterable[Point]) -> Plan:
+Refer = Callable[["Task", "Document", LogicalCircuit], Comparison]
+"""Computes what a task's results will be compared with, before anything is submitted."""
+
+
+def compile_plan(points: Iterable[Point], refer: Refer) -> Plan:
     """Compile points into one plan.
 
     Points that cannot be run become refusals of the plan; nothing has been submitted when this returns.
 
+    Args:
+        points: What is asked for.
+        refer: Computes the reference of a task.
+
     Raises:
         AccessError: Where an account or a service refuses.
     """
-    compiler = _Compiler()
+    compiler = _Compiler(refer)
     for point in points:
         compiler.add(point)
     return compiler.plan()
@@ -60,6 +69,7 @@ class _Prepared:
     program: Program
     logical: LogicalCircuit
     ledger: Ledger
+    reference: Comparison
     submission: Submission
 
 
@@ -67,6 +77,7 @@ class _Prepared:
 class _Compiler:
     """Lives for one plan; remembers what was opened and lowered, by the content of its sections."""
 
+    refer: Refer
     devices: dict[str, Device] = field(default_factory=dict)
     circuits: dict[str, OpenedCircuit] = field(default_factory=dict)
     simulators: dict[str, BackendV2] = field(default_factory=dict)
@@ -95,7 +106,9 @@ class _Compiler:
             job = Job(len(self.jobs), point.experiment.tasks[ready.name].mode.kind, ready.submission)
             place = Place(job.index, 0, slice(0, len(ready.logical.sets.values)))
             self.jobs.append(job)
-            self.tasks.append(PlannedTask(point, ready.name, ready.program, ready.logical, ready.ledger, place))
+            self.tasks.append(
+                PlannedTask(point, ready.name, ready.program, ready.logical, ready.ledger, ready.reference, place)
+            )
 
     def _prepare(self, experiment: Experiment, name: str) -> _Prepared:
         task, document = experiment.tasks[name], experiment.document
@@ -103,12 +116,14 @@ class _Compiler:
         opened = self._opened(task, path)
         logical = ask(opened, task.circuit, mode, path)
         program = self._program(opened, document)
-        options, ledger = _options(task, document.seed, program)
         lowered = program.lowered
+        if program.device.where == "simulator":
+            check_fits(program.device, lowered.circuit, logical.sets.values, program.runs_on)
+        options, ledger = _options(task, document.seed, program)
         sent = {key: lowered.observable(operator) for key, operator in logical.observables.items()}
         pub = Pub(lowered.circuit, logical.sets.values, sent if mode == "estimator" else {})
         submission = Submission(program.device, program.runs_on, (pub,), _shots(task.mode), document.seed, options)
-        return _Prepared(name, program, logical, ledger, submission)
+        return _Prepared(name, program, logical, ledger, self.refer(task, document, logical), submission)
 
     def _opened(self, task: Task, path: str) -> OpenedCircuit:
         """Open a circuit once for all tasks that differ only in parameter values and observables."""
@@ -122,9 +137,7 @@ class _Compiler:
 
         def build() -> Program:
             lowered = lower(opened.circuit, device, document.transpile)
-            if device.where == "simulator":
-                check_fits(device, lowered.circuit)
-            physical = lowered.physical if device.shrinks else ()
+            physical = lowered.used if device.shrinks else ()
             runs_on = _once(self.simulators, f"{backend} {physical}", lambda: simulator_of(device, physical))
             return Program(opened.circuit, lowered, device, runs_on, _sizes(opened.circuit, lowered))
 
@@ -138,7 +151,14 @@ def _options(task: Task, seed: int | None, program: Program) -> tuple[Any, Ledge
 
     options = options_for(task.mode, task.mitigation, seed)
     circuit = program.lowered.circuit
-    return options, ledger(task.mitigation.kind, options, circuit, program.device, program.runs_on)
+    told = ledger(task.mitigation.kind, options, circuit, program.device, program.runs_on)
+    if program.device.where != "vendor":
+        return options, told
+    if task.mitigation.options:
+        given = f"{', '.join(sorted(task.mitigation.options))} on {program.device.name}"
+        allowed = "no options: the runtime's are for IBM's backends and simulators"
+        raise refuse("mitigation.options", given, allowed, "leave them out")
+    return None, Ledger(task.mitigation.kind, {}, (), {})
 
 
 def _shots(mode: config.Mode) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qrt_runner.circuits import LogicalCircuit
     from qrt_runner.errors import ConfigError
     from qrt_runner.modes import Submission
-    from qrt_runner.results import Ledger, Point
+    from qrt_runner.results import Comparison, Ledger, Point
     from qrt_runner.transpilation import Lowered
 
 
@@ -63,6 +63,9 @@ class PlannedTask:
     program: Program
     logical: LogicalCircuit
     ledger: Ledger
+    reference: Comparison
+    """What its results will be compared with; empty without a reference."""
+
     place: Place
 
 

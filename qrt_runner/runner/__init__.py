@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ from qrt_runner.config import merged_mistakes
 from qrt_runner.errors import ConfigError, TrackingError
 from qrt_runner.execution import execute
 from qrt_runner.plan import compile_plan
-from qrt_runner.runner.scattering import references_of, scatter
+from qrt_runner.runner.scattering import reference_of, scatter
 from qrt_runner.runner.telling import headline, table, told, with_error
-from qrt_runner.tracking import KeptRun, environment, find_kept, keep_task, record_of
+from qrt_runner.tracking import KeptRun, add_files, environment, find_kept, keep_task, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +63,7 @@ def run(request: Request, announce: Callable[[str], None], show: Callable[[TaskR
     Args:
         request: What is asked for.
         announce: Told in a few words what is going on.
-        show: Given each task's result as it comes.
+        show: Given each task's result once it is kept on disk.
 
     Raises:
         ConfigError: Where a point cannot be run; nothing has been submitted then.
@@ -71,19 +71,18 @@ def run(request: Request, announce: Callable[[str], None], show: Callable[[TaskR
     """
     outcome = Outcome(_new_id())
     started_ms = int(time.time() * 1000)
-    plan = compile_plan(request.points)
+    plan = compile_plan(request.points, reference_of)
     _judge_refusals(plan.refusals, request, outcome)
-    references = references_of(plan.tasks)
     outcome.kept = _empty_run(request, plan, outcome.run, started_ms)
     around = environment()
     try:
-        for result in scatter(plan, references, execute(plan, announce)):
+        for result in scatter(plan, execute(plan, announce)):
+            _keep(outcome, result, around)
             show(result)
-            outcome.results.append(result)
-            outcome.kept = _kept(outcome, outcome.kept, result, around, plots=request.tracking.plots)
+            if request.tracking.plots:
+                _draw(outcome, result)
     except KeyboardInterrupt:
-        outcome.exit_code = INTERRUPTED
-        outcome.troubles.append("Interrupted: what had been measured is recorded.")
+        _interrupted(outcome, "Interrupted: what had been measured is kept.")
     _record(outcome, request.tracking)
     return outcome
 
@@ -122,17 +121,37 @@ def _empty_run(request: Request, plan: Plan, run_id: str, started_ms: int) -> Ke
     return KeptRun(request.folder, run_id, name, f"{name} ({what})", grouped, started_ms, ()).save()
 
 
-def _kept(outcome: Outcome, kept: KeptRun, result: TaskResult, around: Mapping[str, object], *, plots: bool) -> KeptRun:
-    drawn: dict[str, bytes] = {}
-    if plots and result.state == "done":
-        from qrt_runner.plots import figures
-
-        drawn = figures(result)
+def _keep(outcome: Outcome, result: TaskResult, around: Mapping[str, object]) -> None:
+    """Keep a result on disk before anything else is done with it."""
+    assert outcome.kept is not None
     seeded = {**around, "seed": result.point.experiment.document.seed}
-    task = keep_task(kept.folder, record_of(result, outcome.run, seeded, drawn))
-    if any(job.error for job in result.jobs):
+    task = keep_task(outcome.kept, record_of(result, outcome.run, seeded))
+    outcome.kept = outcome.kept.with_task(len(outcome.kept.tasks), task).save()
+    outcome.results.append(result)
+    if result.state == "failed":
         outcome.exit_code = outcome.exit_code or 1
-    return kept.with_task(len(kept.tasks), task).save()
+
+
+def _draw(outcome: Outcome, result: TaskResult) -> None:
+    """Add the figures of a result; one that cannot be drawn is told, and costs nothing else."""
+    if result.state == "failed":
+        return
+    from qrt_runner.plots import figures
+
+    assert outcome.kept is not None
+    try:
+        drawn = figures(result)
+    except Exception as error:  # noqa: BLE001 - a figure is an extra: whatever it raises must not cost a result
+        outcome.troubles.append(f"no figures of task {result.name}: {type(error).__name__}: {error}")
+        return
+    add_files(outcome.kept, outcome.kept.tasks[-1], drawn)
+
+
+def _interrupted(outcome: Outcome, words: str) -> None:
+    outcome.exit_code = INTERRUPTED
+    outcome.troubles.append(words)
+    if outcome.kept is not None:
+        outcome.kept = replace(outcome.kept, interrupted=True).save()
 
 
 def _record(outcome: Outcome, tracking: Tracking) -> None:
@@ -145,6 +164,8 @@ def _record(outcome: Outcome, tracking: Tracking) -> None:
     except TrackingError as error:
         outcome.exit_code = outcome.exit_code or error.exit_code
         outcome.troubles.append(str(error))
+    except KeyboardInterrupt:
+        _interrupted(outcome, f"Interrupted while logging to MLflow. {outcome.kept.remedy()}")
 
 
 def _new_id() -> str:

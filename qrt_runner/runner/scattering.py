@@ -13,41 +13,35 @@ from qrt_runner.results import Comparison, Counts, Expectations, PubResult, Task
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from qrt_runner.circuits import LogicalCircuit
+    from qrt_runner.config import Document, Task
     from qrt_runner.plan import Plan, PlannedTask
     from qrt_runner.results import JobResult
 
 
-def references_of(tasks: Iterable[PlannedTask]) -> list[Comparison]:
-    """Return what each task is compared with, computed before anything is submitted.
+def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Comparison:
+    """Return what a task is compared with.
 
     Raises:
         ConfigError: Where a reference cannot be computed.
     """
-    references = []
-    for task in tasks:
-        experiment = task.point.experiment
-        section = experiment.document.reference
-        if section.kind == "none":
-            references.append(Comparison())
-            continue
-        counting = experiment.tasks[task.name].mode.kind != "estimator"
-        references.append(exact_reference(section, task.logical, counting=counting))
-    return references
+    if document.reference.kind == "none":
+        return Comparison()
+    return exact_reference(document.reference, logical, counting=task.mode.kind != "estimator")
 
 
-def scatter(plan: Plan, references: list[Comparison], jobs: Iterable[JobResult]) -> Iterator[TaskResult]:
+def scatter(plan: Plan, jobs: Iterable[JobResult]) -> Iterator[TaskResult]:
     """Give each task's result as soon as its job is there."""
-    waiting: dict[int, list[int]] = {}
-    for position, task in enumerate(plan.tasks):
-        waiting.setdefault(task.place.job, []).append(position)
+    waiting: dict[int, list[PlannedTask]] = {}
+    for task in plan.tasks:
+        waiting.setdefault(task.place.job, []).append(task)
     files = {id(program): program_files(program) for program in plan.programs}
     for job in jobs:
-        for position in waiting[job.index]:
-            task = plan.tasks[position]
-            yield _task_result(task, references[position], job, files[id(task.program)])
+        for task in waiting[job.index]:
+            yield _task_result(task, job, files[id(task.program)])
 
 
-def _task_result(task: PlannedTask, reference: Comparison, job: JobResult, files: Mapping[str, bytes]) -> TaskResult:
+def _task_result(task: PlannedTask, job: JobResult, files: Mapping[str, bytes]) -> TaskResult:
     program, logical = task.program, task.logical
     pub = _slice_of(job.pubs[task.place.pub], task.place.sets) if job.state == "done" else PubResult()
     expectations = pub.expectations
@@ -66,9 +60,9 @@ def _task_result(task: PlannedTask, reference: Comparison, job: JobResult, files
         transpile_s=program.lowered.seconds,
         counts=pub.counts,
         expectations=expectations,
-        comparison=compared(reference, pub.counts) if job.state == "done" else Comparison(),
+        comparison=compared(task.reference, pub.counts) if job.state == "done" else Comparison(),
         files=files,
-        calibration=program.device.calibration(program.lowered.physical),
+        calibration=program.device.calibration(program.lowered.used),
         notes=(*logical.notes, *_doubts(expectations)),
         error=job.error,
     )

@@ -58,6 +58,9 @@ class KeptRun:
     parent: str | None = None
     """Id of the parent's MLflow run, once there is one."""
 
+    interrupted: bool = False
+    """Whether some of its tasks were not run."""
+
     def save(self) -> KeptRun:
         """Write the index, so that it is whole at every moment."""
         data = {key: value for key, value in asdict(self).items() if key != "folder"}
@@ -73,30 +76,45 @@ class KeptRun:
         """Return the run with one of its tasks replaced."""
         return replace(self, tasks=(*self.tasks[:position], task, *self.tasks[position + 1 :]))
 
+    def remedy(self) -> str:
+        """Return where the results are, and the command that logs them."""
+        name = self.id if any(self.folder.is_relative_to(Path.cwd() / root) for root in _ROOTS) else f"'{self.folder}'"
+        command = f"python -m qrt_runner action=collect run={name}"
+        return f"The results are kept in {self.folder}. Log them with: {command}"
 
-def keep_task(folder: Path, record: Record) -> KeptTask:
-    """Write a task's artifacts below the run's folder."""
-    below = f"{record.tags['qrt.point']}-{record.tags['qrt.task']}"
-    for path, content in record.artifacts.items():
-        file = folder / below / path
+
+def add_files(run: KeptRun, task: KeptTask, files: Mapping[str, bytes]) -> None:
+    """Add artifacts to a task that is kept already."""
+    for path, content in files.items():
+        file = run.folder / task.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
+
+
+def keep_task(run: KeptRun, record: Record) -> KeptTask:
+    """Write a task's artifacts below the run's folder."""
+    below = f"{record.tags['qrt.point']}-{record.tags['qrt.task']}"
     metrics = tuple((metric.key, _told(metric.value), metric.step) for metric in record.metrics)
-    return KeptTask(record.title, record.state, dict(record.params), dict(record.tags), metrics, below)
+    task = KeptTask(record.title, record.state, dict(record.params), dict(record.tags), metrics, below)
+    add_files(run, task, record.artifacts)
+    return task
 
 
 def find_kept(wanted: str) -> KeptRun:
-    """Return the kept run of that id, or the latest.
+    """Return the kept run of that id or in that folder, or the latest that has results.
 
     Raises:
         ConfigError: Where there is none.
     """
+    if (Path(wanted) / _INDEX).is_file():
+        return _read(Path(wanted) / _INDEX)
     found = [_read(file) for root in _ROOTS for file in Path(root).rglob(_INDEX)]
-    runs = sorted(found, key=lambda run: (run.started_ms, run.id))
+    runs = sorted((run for run in found if run.tasks), key=lambda run: (run.started_ms, run.id))
     chosen = runs[-1:] if wanted == "latest" else [run for run in runs if run.id == wanted]
     if not chosen:
         known = ", ".join(run.id for run in runs[-5:]) or "none in outputs/ and multirun/"
-        raise refuse("run", wanted, f"latest, or the id of a kept run ({known})", "run=latest")
+        allowed = f"latest, or the id or folder of a kept run ({known})"
+        raise refuse("run", wanted, allowed, "run=latest")
     return chosen[-1]
 
 

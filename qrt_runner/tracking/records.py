@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from qrt_runner.results import TaskResult
 
-_NOT_IN_METRICS: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
+"""What MLflow takes in no name of a param or metric."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,17 @@ class Record:
     """Content by artifact path."""
 
 
-def record_of(result: TaskResult, run: str, environment: Mapping[str, Any], plots: Mapping[str, bytes]) -> Record:
+def record_of(result: TaskResult, run: str, environment: Mapping[str, Any]) -> Record:
     """Return the record of a task's result.
 
     Args:
         result: What happened.
         run: Id of the run that the task belongs to.
         environment: Versions and git state.
-        plots: Figures by artifact path.
     """
     state = "FINISHED" if result.state == "done" else "FAILED"
     artifacts = {"config.yaml": result.point.config_yaml.encode(), "environment.json": _json(environment)}
-    artifacts |= {**_result_files(result), **result.files, **plots}
+    artifacts |= {**_result_files(result), **result.files}
     return Record(_title(result), state, _params(result), _tags(result, run), tuple(_metrics(result)), artifacts)
 
 
@@ -112,8 +112,8 @@ def _params(result: TaskResult) -> dict[str, str]:
 
 
 def _split(override: str) -> tuple[str, str]:
-    name, _, value = override.lstrip("+").partition("=")
-    return name, value
+    name, _, value = override.lstrip("+~").partition("=")
+    return _NOT_IN_NAMES.sub("_", name), value
 
 
 def _tags(result: TaskResult, run: str) -> dict[str, str]:
@@ -151,7 +151,7 @@ def _metrics(result: TaskResult) -> Iterator[Metric]:
     if result.expectations is not None:
         found = result.expectations
         for column, name in enumerate(found.names):
-            key = _NOT_IN_METRICS.sub("_", name)
+            key = _NOT_IN_NAMES.sub("_", name)
             yield from _series(f"ev/{key}", found.values[:, column])
             yield from _series(f"std/{key}", found.errors[:, column])
             if comparison.ideal is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import re
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -49,20 +50,18 @@ def log_run(run: KeptRun, uri: str | None) -> KeptRun:
     Raises:
         TrackingError: Where the store cannot be reached; what was logged before stays noted.
     """
-    where = address(uri)
+    where = _absolute(address(uri))
     os.environ.setdefault(*_RETRIES)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # What it says of a store that cannot be opened is told once, by the error below.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         with _locked(where):
             return _log(run, MlflowClient(tracking_uri=where))
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        told = " ".join(str(error).split())[:300]
-        msg = (
-            f"tracking.uri: given {_shown(where)}, which could not be written ({type(error).__name__}: {told}). "
-            f"The results are kept in {run.folder}. Log them with: "
-            f"python -m qrt_runner action=collect run={run.id} tracking.uri=<a store that can be reached>"
-        )
-        raise TrackingError(msg) from error
+        told = f"{type(error).__name__}: {_shown(' '.join(str(error).split()))[:300]}"
+        msg = f"tracking.uri: given {_shown(address(uri))}, which could not be written ({told}). {run.remedy()}"
+        raise TrackingError(f"{msg} tracking.uri=<a store that can be reached>") from error
 
 
 def _log(run: KeptRun, client: MlflowClient) -> KeptRun:
@@ -117,6 +116,8 @@ def _ending(client: MlflowClient, run_id: str, state: str) -> Iterator[None]:
 
 
 def _state(run: KeptRun) -> str:
+    if run.interrupted:
+        return "KILLED"
     return "FINISHED" if all(task.state == "FINISHED" for task in run.tasks) else "FAILED"
 
 
@@ -134,6 +135,14 @@ def _experiment(client: MlflowClient, name: str) -> str:
         return str(found.experiment_id)
 
 
+def _absolute(where: str) -> str:
+    """Return a SQLite store's address with its whole path: MLflow keeps connections by address, wherever they lead."""
+    if not where.startswith(_SQLITE):
+        return where
+    file, question, options = where.removeprefix(_SQLITE).partition("?")
+    return f"{_SQLITE}{Path(file).absolute()}{question}{options}"
+
+
 @contextmanager
 def _locked(where: str) -> Iterator[None]:
     """Hold a SQLite store's lock: its migration breaks when several processes meet a fresh store at once."""
@@ -146,9 +155,8 @@ def _locked(where: str) -> Iterator[None]:
 
 
 def _shown(where: str) -> str:
-    """Return a store's address without the user and password it may hold."""
-    scheme, found, rest = where.partition("://")
-    return f"{scheme}://{rest.rsplit('@', 1)[-1]}" if found else where
+    """Return a text without the users and passwords that addresses in it may hold."""
+    return re.sub(r"://[^/\s]*@", "://", where)
 
 
 def browse_command(uri: str | None) -> str:
