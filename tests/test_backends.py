@@ -187,14 +187,14 @@ def test_stabilizer_takes_a_parametrised_circuit_at_clifford_angles():
 # What does not fit
 
 NEEDED = 2.0**60 * 16 / 2**50
-"""Memory of 2^60 complex amplitudes of 16 bytes, in PiB: 16,384, told as 1.64e+04."""
+"""Memory of 2^60 complex amplitudes of 16 bytes, in PiB: 16,384, told as 2e+04."""
 
 
 def test_60_noisy_qubits_are_refused_with_their_memory():
     """60 active qubits on a fake device are refused with the memory needed, the memory there is, and two remedies."""
     told = told_by("backend=fake_sherbrooke", "circuit=ghz", "circuit.params.num_qubits=60")
     assert re.fullmatch(
-        rf"backend: given a circuit with 60 active qubits, which needs {re.escape(f'{NEEDED:.3g}')} PiB of memory by "
+        rf"backend: given a circuit with 60 active qubits, which needs {re.escape(f'{NEEDED:.0e}')} PiB of memory by "
         r"method automatic; allowed: what fits into [\d.]+ [MGT]iB; remedy: backend=aer_noisy "
         r"backend\.name=fake_sherbrooke backend\.method=matrix_product_state \(low entanglement\), or fewer qubits",
         told,
@@ -205,7 +205,7 @@ def test_60_ideal_qubits_are_refused_with_their_memory():
     """60 qubits of a non-Clifford circuit are refused on Aer, with the methods that need less."""
     told = told_by("circuit=tfim", "circuit.params.num_qubits=60", "circuit.params.steps=1")
     assert re.fullmatch(
-        rf"backend: given a circuit with 60 active qubits, which needs {re.escape(f'{NEEDED:.3g}')} PiB of memory by "
+        rf"backend: given a circuit with 60 active qubits, which needs {re.escape(f'{NEEDED:.0e}')} PiB of memory by "
         r"method automatic; allowed: what fits into [\d.]+ [MGT]iB; remedy: backend\.method=matrix_product_state "
         r"\(low entanglement\), backend\.method=stabilizer \(Clifford circuits\), or fewer qubits",
         told,
