@@ -14,7 +14,7 @@ from qrt_runner.execution import execute
 from qrt_runner.plan import compile_plan
 from qrt_runner.runner.scattering import reference_of, scatter
 from qrt_runner.runner.telling import headline, table, told, with_error
-from qrt_runner.tracking import KeptRun, add_files, environment, find_kept, keep_task, record_of
+from qrt_runner.tracking import KeptRun, add_files, environment, find_kept, keep_task, record_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,8 +79,7 @@ def run(request: Request, announce: Callable[[str], None], show: Callable[[TaskR
         for result in scatter(plan, execute(plan, announce)):
             _keep(outcome, result, around)
             show(result)
-            if request.tracking.plots:
-                _draw(outcome, result)
+            _add_derived(outcome, result, plots=request.tracking.plots)
     except KeyboardInterrupt:
         _interrupted(outcome, "Interrupted: what had been measured is kept.")
     _record(outcome, request.tracking)
@@ -132,19 +131,24 @@ def _keep(outcome: Outcome, result: TaskResult, around: Mapping[str, object]) ->
         outcome.exit_code = outcome.exit_code or 1
 
 
-def _draw(outcome: Outcome, result: TaskResult) -> None:
-    """Add the figures of a result; one that cannot be drawn is told, and costs nothing else."""
-    if result.state == "failed":
-        return
+def _add_derived(outcome: Outcome, result: TaskResult, *, plots: bool) -> None:
+    """Add what can be made again from a kept result: its table and, where they are wanted, its figures."""
+    assert outcome.kept is not None
+    files = {"results.parquet": table_of(result)}
+    if plots and result.state == "done":
+        files |= _drawn(outcome, result)
+    add_files(outcome.kept, outcome.kept.tasks[-1], files)
+
+
+def _drawn(outcome: Outcome, result: TaskResult) -> dict[str, bytes]:
+    """Return the figures of a result; one that cannot be drawn is told, and costs nothing else."""
     from qrt_runner.plots import figures
 
-    assert outcome.kept is not None
     try:
-        drawn = figures(result)
+        return figures(result)
     except Exception as error:  # noqa: BLE001 - a figure is an extra: whatever it raises must not cost a result
         outcome.troubles.append(f"no figures of task {result.name}: {type(error).__name__}: {error}")
-        return
-    add_files(outcome.kept, outcome.kept.tasks[-1], drawn)
+        return {}
 
 
 def _interrupted(outcome: Outcome, words: str) -> None:

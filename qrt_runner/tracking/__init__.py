@@ -2,7 +2,7 @@
 
 from qrt_runner.tracking.environment import environment
 from qrt_runner.tracking.keeping import KeptRun, KeptTask, add_files, find_kept, keep_task
-from qrt_runner.tracking.records import Record, record_of, tidy_rows
+from qrt_runner.tracking.records import Record, record_of, table_of, tidy_rows
 
 __all__ = [
     "KeptRun",
@@ -13,5 +13,6 @@ __all__ = [
     "find_kept",
     "keep_task",
     "record_of",
+    "table_of",
     "tidy_rows",
 ]

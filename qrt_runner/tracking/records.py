@@ -167,7 +167,6 @@ def _series(key: str, values: Any) -> Iterator[Metric]:
 def _result_files(result: TaskResult) -> dict[str, bytes]:
     files = {
         "results.json": _json(_results(result)),
-        "results.parquet": _parquet(tidy_rows(result)),
         "jobs.json": _json([job.record for job in result.jobs]),
     }
     if result.counts is not None:
@@ -199,6 +198,11 @@ def _results(result: TaskResult) -> dict[str, Any]:
         },
         "notes": list(result.notes),
     }
+
+
+def table_of(result: TaskResult) -> bytes:
+    """Return the tidy rows as Parquet."""
+    return _parquet(tidy_rows(result))
 
 
 def _parquet(rows: list[dict[str, Any]]) -> bytes:
