@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 from qrt_runner import SHIPPED
 from qrt_runner.launcher.composing import plain
 from qrt_runner.launcher.judging import judge
+from qrt_runner.launcher.templates import as_container
 from qrt_runner.plan import compile_plan
 from qrt_runner.results import Point
 from qrt_runner.runner import Request, run
@@ -36,7 +38,12 @@ def point_of(overrides: Sequence[str], index: int = 0) -> Point:
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
         config = compose("config", ["tracking=off", *overrides])
-    return Point(index, judge(plain(config)), OmegaConf.to_yaml(config, resolve=True), tuple(overrides))
+    return Point(
+        index,
+        judge(plain(partial(as_container, config, resolve=True))),
+        OmegaConf.to_yaml(config, resolve=True),
+        tuple(overrides),
+    )
 
 
 def plan_of(*points: Sequence[str]) -> Plan:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# Hydra looks for plugins in the namespace package `hydra_plugins`, wherever on the path it lies.
+sys.path.append(str(Path(__file__).parent / "plugins"))
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -21,9 +24,10 @@ from qrt_runner import SHIPPED
 from qrt_runner.config import secrets_in
 from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.launcher.refusing import hydra_errors_told
+from qrt_runner.launcher.templates import Seen, as_container
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from hydra.conf import HydraConf
     from hydra.core.config_search_path import ConfigSearchPath
@@ -65,28 +69,36 @@ def compose_points(arguments: Sequence[str]) -> Composition:
     Raises:
         ConfigError: Where Hydra refuses.
     """
-    seen: list[tuple[DictConfig, HydraConf]] = []
+    seen: list[Seen] = []
 
     def collect(config: DictConfig) -> None:
-        seen.append((config, HydraConfig.get()))
+        seen.append(_seen(config, HydraConfig.get()))
 
+    # Hydra's own launchers call the function point by point, the compiled one hands points over.
+    collect.take = seen.append  # type: ignore[attr-defined]
     Plugins.instance().register(_search_path_plugin())
     with hydra_errors_told(arguments):
         hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(collect)()
     if not seen:
         return Composition((), swept=False, folder=Path())
     _refuse_secrets(seen)
-    first = seen[0][1]
-    swept = first.mode == RunMode.MULTIRUN
-    shared = set.intersection(*(set(_overrides(own)) for _, own in seen)) if len(seen) > 1 else set()
-    points = tuple(_point(config, own, shared, swept=swept) for config, own in seen)
-    return Composition(points, swept, Path(first.sweep.dir if swept else first.runtime.output_dir))
+    own = seen[0].hydra
+    swept = own.mode == RunMode.MULTIRUN
+    shared = set.intersection(*(set(point.overrides) for point in seen)) if len(seen) > 1 else set()
+    points = tuple(_point(point, shared, swept=swept) for point in seen)
+    return Composition(points, swept, Path(own.sweep.dir if swept else own.runtime.output_dir))
 
 
-def _point(config: DictConfig, own: HydraConf, shared: set[str], *, swept: bool) -> Composed:
-    _refuse_several_options(own)
-    overrides = tuple(word for word in _overrides(own) if swept and word not in shared)
-    return Composed(plain(config), OmegaConf.to_yaml(config, resolve=True), overrides)
+def _seen(config: DictConfig, own: HydraConf) -> Seen:
+    raw = as_container(config, resolve=False)
+    return Seen(raw, partial(as_container, config, resolve=True), own, tuple(_overrides(own)))
+
+
+def _point(seen: Seen, shared: set[str], *, swept: bool) -> Composed:
+    _refuse_several_options(seen.hydra)
+    overrides = tuple(word for word in seen.overrides if swept and word not in shared)
+    data = plain(seen.resolve)
+    return Composed(data, OmegaConf.to_yaml(OmegaConf.create(data)), overrides)
 
 
 def _overrides(own: HydraConf) -> list[str]:
@@ -104,35 +116,35 @@ def _refuse_several_options(own: HydraConf) -> None:
             raise refuse(str(group), f"[{listed}]", "one option", f"-m {group}={listed} for a sweep, or one of them")
 
 
-def _refuse_secrets(seen: Sequence[tuple[DictConfig, HydraConf]]) -> None:
+def _refuse_secrets(seen: Sequence[Seen]) -> None:
     """Refuse a config with credentials in it, resolved or not, and take back what Hydra has written of it."""
-    secrets = [mistake for config, _ in seen for resolved in (False, True) for mistake in _secrets(config, resolved)]
+    secrets = [mistake for point in seen for mistake in (*secrets_in(point.raw), *_resolved_secrets(point))]
     if not secrets:
         return
-    for _, own in seen:
-        written = Path(own.runtime.output_dir) / (own.output_subdir or "")
+    for point in seen:
+        written = Path(point.hydra.runtime.output_dir) / (point.hydra.output_subdir or "")
         for file in (written / "config.yaml", written / "hydra.yaml", written / "overrides.yaml"):
             file.unlink(missing_ok=True)
-        (Path(own.sweep.dir) / "multirun.yaml").unlink(missing_ok=True)
+        (Path(point.hydra.sweep.dir) / "multirun.yaml").unlink(missing_ok=True)
     raise ConfigError(secrets)
 
 
-def _secrets(config: DictConfig, resolved: bool) -> list[Mistake]:  # noqa: FBT001 - both ways in one loop
+def _resolved_secrets(point: Seen) -> list[Mistake]:
     try:
-        return secrets_in(OmegaConf.to_container(config, resolve=resolved))
+        return secrets_in(point.resolve())
     except OmegaConfBaseException:
         # What does not resolve is told in its turn.
         return []
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def plain(resolve: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Resolve a config; what is mandatory and missing (`???`) is left out, so that it is told as missing.
 
     Raises:
         ConfigError: Where an interpolation does not resolve.
     """
     try:
-        found: dict[str, Any] = _without_missing(OmegaConf.to_container(config, resolve=True))
+        found: dict[str, Any] = _without_missing(resolve())
     except OmegaConfBaseException as error:
         path = str(getattr(error, "full_key", None) or "the config")
         told = " ".join(str(error).split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from hydra import compose, initialize_config_dir
@@ -82,6 +83,7 @@ def _judged_leniently(arguments: Sequence[str]) -> ConfigError | None:
     """
     from qrt_runner.launcher.composing import own_folders, plain
     from qrt_runner.launcher.judging import judge
+    from qrt_runner.launcher.templates import as_container
 
     words = [word for word in arguments if "=" in word and not word.startswith("-")]
     folders = [*own_folders(arguments), SHIPPED / "conf"]
@@ -90,7 +92,8 @@ def _judged_leniently(arguments: Sequence[str]) -> ConfigError | None:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
-            experiment = judge(plain(compose("config", let_in)))
+            config = compose("config", let_in)
+            experiment = judge(plain(partial(as_container, config, resolve=True)))
         from qrt_runner.circuits import open_circuit
 
         for task in experiment.tasks.values():
