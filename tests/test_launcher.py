@@ -27,6 +27,7 @@ SWEEPS = [
     ["transpile.seed=${seed},5", "seed=8,9"],
     ["transpile.initial_layout=[0,1],null", "backend.method=automatic,statevector"],
     ["circuit.name='a b','c=d',\"${mode.kind}\"", "mode=raw,sampler"],
+    ["name='run_${hydra:job.num}'", "mode.shots=1,2"],
     ["mitigation=zne", "mode=estimator", "mitigation.options.resilience.zne.noise_factors=[1,2,3],[1,3]"],
 ]
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hydra.conf import HydraConf
     from hydra.core.config_loader import ConfigLoader
@@ -51,6 +52,15 @@ class _Template:
 
     raw: Container
     hydra: HydraConf
+    resolved: Container | None
+    """With its first point's values; None where it does not resolve."""
+
+    followed: tuple[str, ...]
+    """Dotted names that interpolations mention."""
+
+    def is_free_of(self, names: Iterable[str]) -> bool:
+        """Tell whether no interpolation can follow a change of these fields."""
+        return self.resolved is not None and not any(_overlap(name, word) for name in names for word in self.followed)
 
 
 @dataclass
@@ -78,14 +88,18 @@ class Templates:
         plain = {override.key_or_group: override.value() for override in overrides if self._is_plain(override)}
         structural = [word for word, override in zip(words, overrides, strict=True) if not self._is_plain(override)]
         key = (*structural, *plain)
-        if key not in self.composed:
-            self.composed[key] = self._compose(words, number)
-        template = self.composed[key]
-        raw = copy.deepcopy(template.raw)
-        for name, value in plain.items():
-            _put(raw, name, value)
+        template = self.composed.get(key) or self._compose(words, number)
+        if "hydra" not in {word.partition(".")[0] for word in template.followed}:
+            # What follows Hydra's own part, such as the point's number, differs from point to point.
+            self.composed[key] = template
+        raw = _filled(template.raw, plain)
+        if template.is_free_of(plain):
+            assert template.resolved is not None
+            resolve = partial(_filled, template.resolved, plain)
+        else:
+            resolve = partial(_resolved, raw)
         told = tuple(word for word in words if not word.lstrip("+~").startswith("hydra."))
-        return Seen(raw, lambda: _resolved(raw), template.hydra, told)
+        return Seen(raw, resolve, template.hydra, told)
 
     def _parse(self, word: str) -> Override:
         if word not in self.parsed:
@@ -110,7 +124,28 @@ class Templates:
         own = copy.deepcopy(HydraConfig.get())
         with open_dict(whole):
             del whole["hydra"]
-        return _Template(as_container(whole, resolve=False), own)
+        raw = as_container(whole, resolve=False)
+        followed = tuple({word for text in _interpolations(raw) for word in re.findall(r"[\w.]+", text)})
+        return _Template(raw, own, _resolved_or_none(raw), followed)
+
+
+def _overlap(name: str, word: str) -> bool:
+    """Tell whether one dotted name is the other, or holds it; a relative one may be any."""
+    return word.startswith(".") or f"{name}.".startswith(f"{word}.") or f"{word}.".startswith(f"{name}.")
+
+
+def _filled(container: Container, values: Container) -> Container:
+    filled = copy.deepcopy(container)
+    for name, value in values.items():
+        _put(filled, name, value)
+    return filled
+
+
+def _resolved_or_none(raw: Container) -> Container | None:
+    try:
+        return _resolved(raw)
+    except OmegaConfBaseException:
+        return None
 
 
 def _put(raw: Container, name: str, value: Any) -> None:
