@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from qrt_runner import SHIPPED
 from qrt_runner.launcher.composing import plain
 from qrt_runner.launcher.judging import judge
-from qrt_runner.launcher.templates import as_container
+from qrt_runner.launcher.templates import as_container, attempted
 from qrt_runner.plan import compile_plan
 from qrt_runner.results import Point
 from qrt_runner.runner import Request, run
@@ -40,7 +40,7 @@ def point_of(overrides: Sequence[str], index: int = 0) -> Point:
         config = compose("config", ["tracking=off", *overrides])
     return Point(
         index,
-        judge(plain(partial(as_container, config, resolve=True))),
+        judge(plain(attempted(partial(as_container, config, resolve=True)))),
         OmegaConf.to_yaml(config, resolve=True),
         tuple(overrides),
     )

@@ -25,7 +25,7 @@ from qrt_runner.config import Estimator, Experiment, File, Linspace, Random, fin
 from qrt_runner.config.values import VALUES_ALLOWED
 from qrt_runner.errors import ConfigError
 from qrt_runner.launcher.composing import plain
-from qrt_runner.launcher.templates import as_container
+from qrt_runner.launcher.templates import as_container, attempted
 from qrt_runner.mitigation import judge_options
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ HUGE = pytest.param(10**400, id="10**400")
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        return plain(partial(as_container, compose("config", list(overrides)), resolve=True))
+        return plain(attempted(partial(as_container, compose("config", list(overrides)), resolve=True)))
 
 
 def composed(*overrides: str) -> dict[str, Any]:

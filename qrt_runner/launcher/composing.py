@@ -22,12 +22,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from qrt_runner import SHIPPED
 from qrt_runner.config import secrets_in
-from qrt_runner.errors import ConfigError, Mistake, refuse
+from qrt_runner.errors import ConfigError, refuse
 from qrt_runner.launcher.refusing import hydra_errors_told
-from qrt_runner.launcher.templates import Seen, as_container
+from qrt_runner.launcher.templates import Container, Seen, as_container, attempted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from hydra.conf import HydraConf
     from hydra.core.config_search_path import ConfigSearchPath
@@ -91,13 +91,13 @@ def compose_points(arguments: Sequence[str]) -> Composition:
 
 def _seen(config: DictConfig, own: HydraConf) -> Seen:
     raw = as_container(config, resolve=False)
-    return Seen(raw, partial(as_container, config, resolve=True), own, tuple(_overrides(own)))
+    return Seen(raw, attempted(partial(as_container, config, resolve=True)), own, tuple(_overrides(own)))
 
 
 def _point(seen: Seen, shared: set[str], *, swept: bool) -> Composed:
     _refuse_several_options(seen.hydra)
     overrides = tuple(word for word in seen.overrides if swept and word not in shared)
-    data = plain(seen.resolve)
+    data = plain(seen.resolved)
     return Composed(data, OmegaConf.to_yaml(OmegaConf.create(data)), overrides)
 
 
@@ -118,7 +118,13 @@ def _refuse_several_options(own: HydraConf) -> None:
 
 def _refuse_secrets(seen: Sequence[Seen]) -> None:
     """Refuse a config with credentials in it, resolved or not, and take back what Hydra has written of it."""
-    secrets = [mistake for point in seen for mistake in (*secrets_in(point.raw), *_resolved_secrets(point))]
+    secrets = [
+        mistake
+        for point in seen
+        for config in (point.raw, point.resolved)
+        if isinstance(config, dict)
+        for mistake in secrets_in(config)
+    ]
     if not secrets:
         return
     for point in seen:
@@ -129,26 +135,17 @@ def _refuse_secrets(seen: Sequence[Seen]) -> None:
     raise ConfigError(secrets)
 
 
-def _resolved_secrets(point: Seen) -> list[Mistake]:
-    try:
-        return secrets_in(point.resolve())
-    except OmegaConfBaseException:
-        # What does not resolve is told in its turn.
-        return []
-
-
-def plain(resolve: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Resolve a config; what is mandatory and missing (`???`) is left out, so that it is told as missing.
+def plain(resolved: Container | OmegaConfBaseException) -> dict[str, Any]:
+    """Return a resolved config without what is mandatory and missing (`???`), so that it is told as missing.
 
     Raises:
-        ConfigError: Where an interpolation does not resolve.
+        ConfigError: Where an interpolation did not resolve.
     """
-    try:
-        found: dict[str, Any] = _without_missing(resolve())
-    except OmegaConfBaseException as error:
-        path = str(getattr(error, "full_key", None) or "the config")
-        told = " ".join(str(error).split())
-        raise refuse(path, told, "interpolations that resolve", "mend the interpolation") from error
+    if isinstance(resolved, OmegaConfBaseException):
+        path = str(getattr(resolved, "full_key", None) or "the config")
+        told = " ".join(str(resolved).split())
+        raise refuse(path, told, "interpolations that resolve", "mend the interpolation") from resolved
+    found: dict[str, Any] = _without_missing(resolved)
     return found
 
 

@@ -36,8 +36,8 @@ class Seen:
     raw: Container
     """Not resolved."""
 
-    resolve: Callable[[], Container]
-    """Resolves it; raises omegaconf's errors."""
+    resolved: Container | OmegaConfBaseException
+    """Resolved while Hydra was at this point, or why it does not resolve."""
 
     hydra: HydraConf
     """Hydra's own part of the config; of a template, that of its first point."""
@@ -52,15 +52,15 @@ class _Template:
 
     raw: Container
     hydra: HydraConf
-    resolved: Container | None
-    """With its first point's values; None where it does not resolve."""
+    resolved: Container | OmegaConfBaseException
+    """With its first point's values."""
 
     followed: tuple[str, ...]
     """Dotted names that interpolations mention."""
 
     def is_free_of(self, names: Iterable[str]) -> bool:
         """Tell whether no interpolation can follow a change of these fields."""
-        return self.resolved is not None and not any(_overlap(name, word) for name in names for word in self.followed)
+        return not any(_overlap(name, word) for name in names for word in self.followed)
 
 
 @dataclass
@@ -93,13 +93,12 @@ class Templates:
             # What follows Hydra's own part, such as the point's number, differs from point to point.
             self.composed[key] = template
         raw = _filled(template.raw, plain)
-        if template.is_free_of(plain):
-            assert template.resolved is not None
-            resolve = partial(_filled, template.resolved, plain)
+        if template.is_free_of(plain) and isinstance(template.resolved, dict):
+            resolved: Container | OmegaConfBaseException = _filled(template.resolved, plain)
         else:
-            resolve = partial(_resolved, raw)
+            resolved = attempted(partial(_resolved, raw))
         told = tuple(word for word in words if not word.lstrip("+~").startswith("hydra."))
-        return Seen(raw, resolve, template.hydra, told)
+        return Seen(raw, resolved, template.hydra, told)
 
     def _parse(self, word: str) -> Override:
         if word not in self.parsed:
@@ -126,7 +125,7 @@ class Templates:
             del whole["hydra"]
         raw = as_container(whole, resolve=False)
         followed = tuple({word for text in _interpolations(raw) for word in re.findall(r"[\w.]+", text)})
-        return _Template(raw, own, _resolved_or_none(raw), followed)
+        return _Template(raw, own, attempted(partial(_resolved, raw)), followed)
 
 
 def _overlap(name: str, word: str) -> bool:
@@ -141,11 +140,12 @@ def _filled(container: Container, values: Container) -> Container:
     return filled
 
 
-def _resolved_or_none(raw: Container) -> Container | None:
+def attempted(resolve: Callable[[], Container]) -> Container | OmegaConfBaseException:
+    """Return what `resolve` returns, or the error with which omegaconf refuses."""
     try:
-        return _resolved(raw)
-    except OmegaConfBaseException:
-        return None
+        return resolve()
+    except OmegaConfBaseException as error:
+        return error
 
 
 def _put(raw: Container, name: str, value: Any) -> None:
