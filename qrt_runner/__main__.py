@@ -97,5 +97,18 @@ def _close(outcome: Outcome, document: Document) -> None:
     sys.stderr.write("".join(f"{trouble}\n" for trouble in outcome.troubles))
 
 
+def entry() -> None:
+    """Run the command line and end the process, at once where it was interrupted.
+
+    A local job computes in a thread that knows no interruption, and Python waits for its threads before it ends.
+    """
+    code = main()
+    if code == _INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()
