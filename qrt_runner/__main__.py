@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.errors import ConfigError, QrtError
+from qrt_runner.errors import ConfigError, QrtError, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from qrt_runner.config import Document, Experiment
     from qrt_runner.launcher import Composition
@@ -50,7 +51,15 @@ def _command(arguments: Sequence[str]) -> int:
         return 0
     experiments = judged(composition)
     first = next(iter(experiments.values())).document
+    _check_run_wide(experiments.values(), first)
     return _collect(first) if first.action.kind == "collect" else _run(composition, experiments, first)
+
+
+def _check_run_wide(experiments: Iterable[Experiment], first: Document) -> None:
+    """Refuse a sweep over what belongs to the whole run: of several values only one could be true."""
+    for name in ("name", "tracking", "action", "run", "sweep"):
+        if any(getattr(experiment.document, name) != getattr(first, name) for experiment in experiments):
+            raise refuse(name, "several values in one sweep", "one value for the whole sweep", "one command for each")
 
 
 def _collect(document: Document) -> int:
@@ -83,8 +92,16 @@ def _announce(words: str) -> None:
 def _show(result: TaskResult) -> None:
     from qrt_runner.runner import told
 
-    sys.stdout.write("\n".join(told(result)) + "\n")
-    sys.stdout.flush()
+    _say("\n".join(told(result)) + "\n")
+
+
+def _say(words: str) -> None:
+    """Print; where nobody listens any more (`| head`), the run goes on and is recorded without a word."""
+    try:
+        sys.stdout.write(words)
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
 
 
 def _close(outcome: Outcome, document: Document) -> None:
@@ -92,8 +109,8 @@ def _close(outcome: Outcome, document: Document) -> None:
     from qrt_runner.runner import closing, table
 
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    sys.stdout.write(f"\n{table(outcome.results, colour=colour)}\n\n")
-    sys.stdout.write("\n".join(closing(outcome, document.tracking)) + "\n")
+    _say(f"\n{table(outcome.results, colour=colour)}\n\n")
+    _say("\n".join(closing(outcome, document.tracking)) + "\n")
     sys.stderr.write("".join(f"{trouble}\n" for trouble in outcome.troubles))
 
 

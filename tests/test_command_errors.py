@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qrt_runner.backends.fitting import memory_bytes
 from qrt_runner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -552,3 +554,24 @@ def test_an_unknown_option_in_a_sweep_is_told(command: Callable[..., Ended]) -> 
     assert_config_error(
         command("-m", "mode=raw,samplr"), "mode: given 'samplr'; allowed: estimator, raw, sampler; remedy: mode=sampler"
     )
+
+
+@pytest.mark.parametrize("word", ["mode=null", "circuit=null", "backend=null"])
+def test_a_group_without_an_option_is_refused(command: Callable[..., Ended], word: str) -> None:
+    """Hydra's own error about it is told as a mistake, not as a traceback."""
+    assert "Config group override must be a string" in only_mistake(command(word))
+
+
+@pytest.mark.parametrize("word", ["name=a,b", "tracking=mlflow,off"])
+def test_what_belongs_to_the_whole_run_is_not_swept(command: Callable[..., Ended], word: str) -> None:
+    """Of several values only one could be true."""
+    mistake = only_mistake(command("-m", word))
+    assert mistake.endswith("allowed: one value for the whole sweep; remedy: one command for each")
+
+
+def test_a_state_that_takes_more_than_a_quarter_of_the_memory_is_refused(command: Callable[..., Ended]) -> None:
+    """Aer would end the job with success and no data, and the primitives fill that up with zeros."""
+    width = int(math.log2(memory_bytes() / 16)) + 1
+    ended = command("circuit=ghz", f"circuit.params.num_qubits={width}", "backend=fake_sherbrooke", "tracking=off")
+    assert ended.code == 2
+    assert f"{width} active qubits" in ended.err

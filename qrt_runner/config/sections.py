@@ -184,7 +184,7 @@ class Reference(Section):
     """What the results are compared with."""
 
     kind: Literal["none", "ideal"]
-    max_qubits: Annotated[int, Field(ge=1, le=32, examples=[20])]
+    max_qubits: Annotated[int, Field(ge=1, le=28, examples=[20])]
     """The widest circuit whose statevector is computed; Clifford circuits go beyond it."""
 
 

@@ -100,7 +100,7 @@ def _judged_leniently(arguments: Sequence[str]) -> ConfigError | None:
             open_circuit(task.circuit, task.mode.kind)
     except ConfigError as error:
         return error
-    except (HydraException, OmegaConfBaseException):
+    except (HydraException, OmegaConfBaseException, ValueError):
         return None
     return None
 
