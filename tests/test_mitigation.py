@@ -265,3 +265,11 @@ def test_zne_and_trex_together_undo_both():
     assert trex > 8 * error_trex
     assert both < 4 * error_both
     assert trex - both > 3 * hypot(error_trex, error_both)
+
+
+def test_a_device_without_rz_is_refused_before_the_run(command):
+    """The estimator writes its basis changes in rz, which ten old fake devices do not have."""
+    ended = command("backend=fake", "backend.name=fake_almaden", "mode=estimator", "tracking=off")
+    assert ended.code == 2
+    assert "fake_almaden, which has no rz gate" in ended.err
+    assert command("backend=fake", "backend.name=fake_almaden", "mode=sampler", "tracking=off").code == 0

@@ -49,6 +49,8 @@ def ledger(
     final = _finalized(options)
     wanted = _wanted(final)
     _check(wanted, circuit, device)
+    if device.where != "vendor" and (isinstance(final, EstimatorOptions) or "twirling" in " ".join(wanted)):
+        _check_boxes(device)
     pulses = _added_pulses(final, circuit, device, runs_on) if "dd" in wanted else 0
     reasons = {name: _why_nothing(name, circuit, device, pulses) for name in wanted}
     applied = tuple(name for name, reason in reasons.items() if not reason)
@@ -85,6 +87,13 @@ def _check(wanted: list[str], circuit: QuantumCircuit, device: Device) -> None:
     if fractional and "gate_twirling" in wanted:
         given = "gate_twirling with fractional gates"
         raise refuse("mitigation", given, "one of the two", "backend.use_fractional_gates=false")
+
+
+def _check_boxes(device: Device) -> None:
+    """Refuse a device without rz, in which the primitives write their random and basis-changing gates."""
+    if "rz" not in device.target.operation_names:
+        given = f"{device.name}, which has no rz gate, for the estimator or for twirling"
+        raise refuse("backend", given, "devices with rz", "mode=raw or mode=sampler, or a newer device")
 
 
 def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, pulses: int) -> str:
