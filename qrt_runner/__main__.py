@@ -117,7 +117,8 @@ def _close(outcome: Outcome, document: Document) -> None:
 def entry() -> None:
     """Run the command line and end the process, at once where it was interrupted.
 
-    A local job computes in a thread that knows no interruption, and Python waits for its threads before it ends.
+    A local job computes in a thread, which Python would wait for. Aer lets nobody in while it simulates a circuit, so
+    what is at once is between two of them.
     """
     code = main()
     if code == _INTERRUPTED:

@@ -74,7 +74,13 @@ def test_the_folder_of_a_sweep_holds_its_config_once(command):
     ended = command("-m", "mode.shots=1,2", "tracking=off")
     assert ended.code == 0, ended.err
     (folder,) = Path("multirun").glob("*/*")
-    assert sorted(entry.name for entry in folder.iterdir()) == ["0-main", "1-main", "multirun.yaml", "run.json"]
+    assert sorted(entry.name for entry in folder.iterdir()) == [
+        "0-main",
+        "1-main",
+        "multirun.yaml",
+        "run.json",
+        "tasks.jsonl",
+    ]
 
 
 @pytest.mark.parametrize("launcher", ["basic", "compiled"])

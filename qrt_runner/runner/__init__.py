@@ -125,7 +125,7 @@ def _keep(outcome: Outcome, result: TaskResult, around: Mapping[str, object]) ->
     assert outcome.kept is not None
     seeded = {**around, "seed": result.point.experiment.document.seed}
     task = keep_task(outcome.kept, record_of(result, outcome.run, seeded))
-    outcome.kept = outcome.kept.with_task(len(outcome.kept.tasks), task).save()
+    outcome.kept = outcome.kept.noted(len(outcome.kept.tasks), task)
     outcome.results.append(result)
     if result.state == "failed":
         outcome.exit_code = outcome.exit_code or 1

@@ -1,13 +1,14 @@
 """Keeps records on disk before MLflow sees them, so that nothing is lost when it cannot be reached.
 
-A kept run is a folder with `run.json` and one folder of artifacts per task. It is read back by its id.
+A kept run is a folder with `run.json`, one folder of artifacts per task, and `tasks.jsonl`, to which a line is appended
+for every task that is kept or logged, so that a task costs the same in a long sweep as in a short one.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from qrt_runner.tracking.records import Record
 
 _INDEX: Final = "run.json"
+_TASKS: Final = "tasks.jsonl"
 _ROOTS: Final = ("outputs", "multirun")
 
 
@@ -62,8 +64,8 @@ class KeptRun:
     """Whether some of its tasks were not run."""
 
     def save(self) -> KeptRun:
-        """Write the index, so that it is whole at every moment."""
-        data = {key: value for key, value in asdict(self).items() if key != "folder"}
+        """Write what is said of the run as a whole, so that it is whole at every moment."""
+        data = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("folder", "tasks")}
         draft = self.folder / f"{_INDEX}.new"
         with draft.open("w", encoding="utf-8") as stream:
             json.dump(data, stream, indent=1)
@@ -72,8 +74,13 @@ class KeptRun:
         draft.replace(self.folder / _INDEX)
         return self
 
-    def with_task(self, position: int, task: KeptTask) -> KeptRun:
-        """Return the run with one of its tasks replaced."""
+    def noted(self, position: int, task: KeptTask) -> KeptRun:
+        """Return the run with a task added or replaced, once that is on disk."""
+        with (self.folder / _TASKS).open("a", encoding="utf-8") as stream:
+            # The line break comes first, so that a line cut off by a crash spoils no other.
+            stream.write("\n" + json.dumps(asdict(task)))
+            stream.flush()
+            os.fsync(stream.fileno())
         return replace(self, tasks=(*self.tasks[:position], task, *self.tasks[position + 1 :]))
 
     def remedy(self) -> str:
@@ -120,8 +127,20 @@ def find_kept(wanted: str) -> KeptRun:
 
 def _read(file: Path) -> KeptRun:
     data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    tasks = tuple(_task(task) for task in data.pop("tasks"))
-    return KeptRun(folder=file.parent, tasks=tasks, **data)
+    return KeptRun(folder=file.parent, tasks=_read_tasks(file.parent / _TASKS), **data)
+
+
+def _read_tasks(file: Path) -> tuple[KeptTask, ...]:
+    """Read the tasks, each as its last whole line has it."""
+    tasks: dict[str, KeptTask] = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        try:
+            task = _task(json.loads(line))
+        except json.JSONDecodeError:
+            # The blank first line, or one that a crash cut off: its task was not kept.
+            continue
+        tasks[task.folder] = task
+    return tuple(tasks.values())
 
 
 def _task(data: dict[str, Any]) -> KeptTask:

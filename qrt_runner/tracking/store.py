@@ -73,7 +73,7 @@ def _log(run: KeptRun, client: MlflowClient) -> KeptRun:
             stack.enter_context(_ending(client, parent, _state(run)))
         for position, task in enumerate(run.tasks):
             if task.mlflow_run is None:
-                run = run.with_task(position, _log_task(client, experiment, run, task)).save()
+                run = run.noted(position, _log_task(client, experiment, run, task))
     return run
 
 
