@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.errors import ConfigError, QrtError, refuse
+from qrt_runner.errors import ConfigError, QrtError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from qrt_runner.config import Document, Experiment
+    from qrt_runner.config import Document, Experiment, Transpile
     from qrt_runner.launcher import Composition
-    from qrt_runner.results import TaskResult
     from qrt_runner.runner import Outcome
 
 _INTERRUPTED: Final = 130
@@ -40,77 +39,96 @@ def main() -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    from qrt_runner.config import secrets_in_overrides
+    if arguments and all(word in ("-h", "--help") for word in arguments):
+        sys.stdout.write(_help_page())
+        return 0
+    if sys.stderr.isatty():
+        sys.stderr.write("reading the config\n")
+    from qrt_runner.config import ShowCache, secrets_in_overrides
 
     if secrets := secrets_in_overrides(arguments):
         raise ConfigError(secrets)
-    from qrt_runner.launcher import compose_points, judged
+    from qrt_runner.launcher import check_run_wide, compose_points, gathered, judged
 
     composition = compose_points(arguments)
+    if composition.ran:
+        return gathered(composition)
     if not composition.points:
         return 0
-    experiments = judged(composition)
+    experiments = judged(composition.points, swept=composition.swept)
+    check_run_wide(experiments.values())
     first = next(iter(experiments.values())).document
-    _check_run_wide(experiments.values(), first)
+    if isinstance(first.action, ShowCache):
+        return _cache(first.transpile, clear=first.action.clear)
     return _collect(first) if first.action.kind == "collect" else _run(composition, experiments, first)
 
 
-def _check_run_wide(experiments: Iterable[Experiment], first: Document) -> None:
-    """Refuse a sweep over what belongs to the whole run: of several values only one could be true."""
-    for name in ("name", "tracking", "action", "run", "sweep"):
-        if any(getattr(experiment.document, name) != getattr(first, name) for experiment in experiments):
-            raise refuse(name, "several values in one sweep", "one value for the whole sweep", "one command for each")
+def _help_page() -> str:
+    """Return the page that Hydra would show, without Hydra: to show a page, no config need be composed."""
+    from string import Template
+
+    import yaml
+
+    from qrt_runner import SHIPPED
+
+    places = [folder for folder in (Path("conf"), SHIPPED / "conf") if folder.is_dir()]
+    config = next(file for place in places if (file := place / "config.yaml").is_file())
+    template = yaml.safe_load(config.read_text(encoding="utf-8"))["hydra"]["help"]["template"]
+    options: dict[str, set[str]] = {}
+    for place in places:
+        for file in place.glob("*/**/*.yaml"):
+            options.setdefault(file.parent.relative_to(place).as_posix(), set()).add(file.stem)
+    groups = "".join(f"{group}: {', '.join(sorted(names))}\n" for group, names in sorted(options.items()))
+    return Template(template).substitute(APP_CONFIG_GROUPS=groups) + "\n"
 
 
 def _collect(document: Document) -> int:
     from qrt_runner.runner import collect
 
     kept = collect(document.run or "latest", document.tracking)
-    sys.stdout.write(f"run {kept.id}: {len(kept.tasks)} tasks are in MLflow, experiment {kept.experiment}\n")
+    sys.stdout.write(f"run {kept.id}: {len(kept.logged)} tasks are in MLflow, experiment {kept.experiment}\n")
+    return 0
+
+
+def _cache(section: Transpile, *, clear: bool) -> int:
+    from qrt_runner.transpilation.cache import Cache, cache_folder
+
+    cache = Cache(cache_folder(), section.cache_limit_mib)
+    if clear:
+        sys.stdout.write(f"removed {cache.clear()} from {cache.folder}\n")
+    else:
+        sys.stdout.write(f"{cache.folder}: {cache.amount()} of at most {cache.limit_mib} MiB\n")
     return 0
 
 
 def _run(composition: Composition, experiments: Mapping[int, Experiment], first: Document) -> int:
+    from qrt_runner.launcher import Points
+    from qrt_runner.launcher.saying import announce, show
     from qrt_runner.results import Point
     from qrt_runner.runner import Request, run
 
+    folders = first.sweep.folders and composition.swept
+    if composition.swept:
+        Points(composition.folder, folders).write(composition.points)
     points = tuple(
         Point(index, experiment, composition.points[index].yaml, composition.points[index].overrides)
         for index, experiment in experiments.items()
     )
     skips = first.sweep.on_invalid == "skip" and composition.swept
-    outcome = run(Request(points, composition.folder, first.tracking, skips, composition.swept), _announce, _show)
+    request = Request(points, composition.folder, first.tracking, skips, composition.swept, folders)
+    outcome = run(request, announce, show)
     _close(outcome, first)
     return outcome.exit_code or int(len(points) < len(composition.points))
 
 
-def _announce(words: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"{words}\n")
-
-
-def _show(result: TaskResult) -> None:
-    from qrt_runner.runner import told
-
-    _say("\n".join(told(result)) + "\n")
-
-
-def _say(words: str) -> None:
-    """Print; where nobody listens any more (`| head`), the run goes on and is recorded without a word."""
-    try:
-        sys.stdout.write(words)
-        sys.stdout.flush()
-    except OSError:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
-
-
 def _close(outcome: Outcome, document: Document) -> None:
     """Print the closing table, then where the results are and how to browse them."""
+    from qrt_runner.launcher.saying import say
     from qrt_runner.runner import closing, table
 
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    _say(f"\n{table(outcome.results, colour=colour)}\n\n")
-    _say("\n".join(closing(outcome, document.tracking)) + "\n")
+    say(f"\n{table(outcome.results, colour=colour)}\n\n")
+    say("\n".join(closing(outcome, document.tracking)) + "\n")
     sys.stderr.write("".join(f"{trouble}\n" for trouble in outcome.troubles))
 
 

@@ -2,6 +2,7 @@
 
 QrtError                  exit 1   everything a user can meet
  ├── ConfigError          exit 2   the config is wrong; holds every mistake found
+ │    └── CircuitError    exit 2   a circuit cannot be loaded or bound; in a sweep its point fails alone
  ├── AccessError          exit 3   an account or a backend refused
  ├── JobError             exit 1   a job failed, its points fail with it
  └── TrackingError        exit 1   MLflow could not be reached; the results are kept on disk
@@ -61,6 +62,10 @@ class ConfigError(QrtError):
         count = len(self.mistakes)
         head = "The config has 1 mistake" if count == 1 else f"The config has {count} mistakes"
         return "\n".join([f"{head}; nothing was run.", *(f"  {mistake}" for mistake in self.mistakes)])
+
+
+class CircuitError(ConfigError):
+    """A circuit cannot be loaded, or its parameters cannot be bound; in a sweep its point fails alone, with exit 1."""
 
 
 class AccessError(QrtError):

@@ -3,27 +3,81 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from qrt_runner.modes import mode_named
-from qrt_runner.results import NO_SESSION, JobResult, PubResult
+from qrt_runner.modes import Pub, mode_named
+from qrt_runner.results import NO_SESSION, JobResult, PubResult, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qrt_runner.plan import Job, Plan
 
+_MOST_IN_VAIN: Final = 12
+"""After so many parts of a failed job that all failed, the rest is taken to fail as well."""
+
 
 def execute(plan: Plan, announce: Callable[[str], None]) -> Iterator[JobResult]:
     """Run the plan's jobs one after the other, and give each result as it comes.
 
-    A job that fails gives a failed result with the backend's reason; the others go on.
+    A job that fails gives a failed result with the backend's reason; the others go on. Where trying again costs
+    nothing but time, a failed job of several parameter sets is tried again in halves, so that one that cannot run
+    fails alone.
     """
     for job in plan.jobs:
         announce(f"job {job.index + 1} of {len(plan.jobs)}: {job.mode} on {job.submission.device.name}")
-        yield _run(job, announce)
+        yield from _Tries(job, announce).results()
+
+
+@dataclass
+class _Tries:
+    """One planned job, tried as a whole and, where that fails, in parts."""
+
+    job: Job
+    announce: Callable[[str], None]
+    in_vain: int = 0
+    succeeded: bool = False
+
+    def results(self) -> Iterator[JobResult]:
+        """Give the result of the whole, or those of its parts."""
+        yield from self._tried(tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(self._pubs)))
+
+    @property
+    def _pubs(self) -> tuple[Pub, ...]:
+        return self.job.submission.pubs
+
+    def _tried(self, spans: tuple[Span, ...]) -> Iterator[JobResult]:
+        result = _run(self._part(spans), spans, self.announce)
+        self.succeeded = self.succeeded or result.state == "done"
+        self.in_vain += result.state == "failed"
+        halves = _halves(spans) if result.state == "failed" and self._may_try_again() else []
+        if not halves:
+            yield result
+        for half in halves:
+            yield from self._tried(half)
+
+    def _may_try_again(self) -> bool:
+        """Tell whether parts may be submitted: on IBM Quantum a job that failed may have been paid for."""
+        return self.job.submission.device.where != "ibm" and (self.succeeded or self.in_vain <= _MOST_IN_VAIN)
+
+    def _part(self, spans: tuple[Span, ...]) -> Job:
+        pubs = tuple(replace(pub, values=pub.values[span.start : span.stop]) for pub, span in self._chosen(spans))
+        return replace(self.job, submission=replace(self.job.submission, pubs=pubs))
+
+    def _chosen(self, spans: tuple[Span, ...]) -> Iterator[tuple[Pub, Span]]:
+        return ((self._pubs[span.pub], span) for span in spans)
+
+
+def _halves(spans: tuple[Span, ...]) -> list[tuple[Span, ...]]:
+    """Halve the PUBs or, of a single one, its parameter sets; a single set cannot be halved."""
+    if len(spans) > 1:
+        middle = len(spans) // 2
+        return [spans[:middle], spans[middle:]]
+    (span,) = spans
+    middle = (span.start + span.stop) // 2
+    return [(replace(span, stop=middle),), (replace(span, start=middle),)] if middle > span.start else []
 
 
 @dataclass
@@ -31,14 +85,15 @@ class _Attempt:
     """A job on its way: when it was started, and what the platform calls it."""
 
     job: Job
+    spans: tuple[Span, ...]
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     start: float = field(default_factory=time.perf_counter)
     handle: Any = None
     error: str = ""
 
 
-def _run(job: Job, announce: Callable[[str], None]) -> JobResult:
-    mode, attempt = mode_named(job.mode), _Attempt(job)
+def _run(job: Job, spans: tuple[Span, ...], announce: Callable[[str], None]) -> JobResult:
+    mode, attempt = mode_named(job.mode), _Attempt(job, spans)
     pubs: tuple[PubResult, ...] = ()
     try:
         attempt.handle = mode.submit(job.submission)
@@ -59,6 +114,7 @@ def _result(attempt: _Attempt, pubs: tuple[PubResult, ...]) -> JobResult:
         index=attempt.job.index,
         state="failed" if attempt.error else "done",
         pubs=pubs,
+        spans=attempt.spans,
         record=_record(attempt, stamps, quantum_s),
         queue_s=queue_s,
         run_s=max(seconds - queue_s, 0.0),

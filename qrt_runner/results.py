@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
 
@@ -79,6 +79,15 @@ class PubResult:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Parameter sets of one PUB of a job, side by side."""
+
+    pub: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class JobResult:
     """What one job gave, with what identifies it."""
 
@@ -88,6 +97,9 @@ class JobResult:
     state: State
     pubs: tuple[PubResult, ...]
     """In the order submitted; empty for a failed job."""
+
+    spans: tuple[Span, ...]
+    """Which parameter sets of the planned job these are: all, or a part of one that was tried again in parts."""
 
     record: Mapping[str, Any]
     """As in `jobs.json`: id, session id, backend, state, timestamps, usage, tags, applied options."""
@@ -135,8 +147,8 @@ class Point:
 
     index: int
     experiment: Experiment
-    config_yaml: str
-    """The composed config, as it goes into `config.yaml`."""
+    config_yaml: Callable[[], str]
+    """Returns the composed config, as it goes into `config.yaml`."""
 
     overrides: tuple[str, ...] = ()
     """The swept overrides that make this point."""
@@ -169,6 +181,9 @@ class TaskResult:
     counts: Counts | None = None
     expectations: Expectations | None = None
     comparison: Comparison = field(default_factory=Comparison)
+    missing: tuple[int, ...] = ()
+    """Parameter sets of which there is no result, because their job failed: empty counts, NaN for numbers."""
+
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Circuit files and drawings, by artifact path."""
 

@@ -11,9 +11,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from qrt_runner import SHIPPED
-from qrt_runner.launcher.composing import plain
+from qrt_runner.launcher.containers import as_container, attempted, data_of
 from qrt_runner.launcher.judging import judge
-from qrt_runner.launcher.templates import as_container, attempted
 from qrt_runner.plan import compile_plan
 from qrt_runner.results import Point
 from qrt_runner.runner import Request, run
@@ -40,8 +39,8 @@ def point_of(overrides: Sequence[str], index: int = 0) -> Point:
         config = compose("config", ["tracking=off", *overrides])
     return Point(
         index,
-        judge(plain(attempted(partial(as_container, config, resolve=True)))),
-        OmegaConf.to_yaml(config, resolve=True),
+        judge(data_of(attempted(partial(as_container, config, resolve=True)))),
+        partial(OmegaConf.to_yaml, config, resolve=True),
         tuple(overrides),
     )
 
@@ -56,7 +55,7 @@ def outcome_of(*points: Sequence[str]) -> Outcome:
     asked = tuple(point_of(overrides, index) for index, overrides in enumerate(points))
     tracking = asked[0].experiment.document.tracking
     request = Request(asked, Path("results").resolve(), tracking, grouped=len(points) > 1)
-    return run(request, announce=lambda _: None, show=lambda _: None)
+    return run(request, announce=lambda _: None, show=lambda *_: None)
 
 
 def result_of(*overrides: str) -> TaskResult:

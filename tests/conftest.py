@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from qrt_runner.__main__ import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mlflow.tracking import MlflowClient
@@ -31,11 +31,20 @@ class Ended:
     err: str
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a module's fixtures run finds and leaves no transpiled circuit elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QRT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test works in an empty folder of its own, without an account or a store of the machine's user."""
+    """Every test works in an empty folder of its own, without account, store or cache of the machine's user."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("QRT_CACHE_DIR", str(tmp_path / ".cache"))
     for name in (
         "MLFLOW_TRACKING_URI",
         "QISKIT_IBM_TOKEN",

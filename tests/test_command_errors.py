@@ -515,9 +515,9 @@ def test_a_sweep_with_bad_points_is_refused_as_a_whole(command: Callable[..., En
 
 
 def test_a_sweep_whose_circuits_are_refused_names_the_points(command: Callable[..., Ended]) -> None:
-    """Also where only the circuit tells; nothing has run by then."""
-    mistake = only_mistake(command("-m", "circuit=ghz", "circuit.params.num_qubits=3,1", "tracking=off"))
-    assert mistake.startswith("point 1: circuit.params: given what ")
+    """Also where only the circuit tells; where no point is left, nothing has run by then."""
+    mistake = only_mistake(command("-m", "circuit=ghz", "circuit.params.num_qubits=1", "seed=1,2", "tracking=off"))
+    assert mistake.startswith("points 0, 1: circuit.params: given what ")
 
 
 def test_a_sweep_leaves_bad_points_out_where_it_may(command: Callable[..., Ended]) -> None:
@@ -531,15 +531,24 @@ def test_a_sweep_leaves_bad_points_out_where_it_may(command: Callable[..., Ended
     assert "[mode.shots=5]" in ended.out
 
 
-def test_a_point_left_out_for_its_circuit_is_told_without_untruth(command: Callable[..., Ended]) -> None:
+def test_a_point_that_fails_for_its_circuit_is_told_without_untruth(command: Callable[..., Ended]) -> None:
     """The others have run, so the message must not say that nothing was."""
-    ended = command("-m", "circuit=ghz", "circuit.params.num_qubits=1,2", "sweep.on_invalid=skip", "tracking=off")
+    ended = command("-m", "circuit=ghz", "circuit.params.num_qubits=1,2", "tracking=off")
+    assert ended.code == 1
+    assert "[circuit.params.num_qubits=1]\n  failed: circuit.params: given what " in ended.out
+    assert "num_qubits of a GHZ state must be at least 2, given 1" in ended.out
+    assert "nothing was run" not in ended.out + ended.err
+    assert "[circuit.params.num_qubits=2]" in ended.out
+
+
+def test_a_point_left_out_for_its_width_is_told_with_its_overrides(command: Callable[..., Ended]) -> None:
+    """What a backend cannot hold refuses the sweep, or is left out where that is asked for."""
+    words = ("backend=fake_manila", "circuit=ghz", "circuit.params.num_qubits=6,2", "tracking=off")
+    assert command("-m", *words).code == 2
+    ended = command("-m", *words, "sweep.on_invalid=skip")
     assert ended.code == 1
     (line,) = ended.err.splitlines()
-    assert "point 0" in line
-    assert "num_qubits of a GHZ state must be at least 2, given 1" in line
-    assert "nothing was run" not in line
-    assert "[circuit.params.num_qubits=2]" in ended.out
+    assert line.startswith("left out: point 0 [circuit.params.num_qubits=6]: circuit: given a circuit of 6 qubits")
 
 
 def test_a_sweep_of_bad_points_only_is_refused(command: Callable[..., Ended]) -> None:

@@ -24,8 +24,7 @@ from qrt_runner import SHIPPED
 from qrt_runner.config import Estimator, Experiment, File, Linspace, Random, fingerprint, parse, secrets_in_overrides
 from qrt_runner.config.values import VALUES_ALLOWED
 from qrt_runner.errors import ConfigError
-from qrt_runner.launcher.composing import plain
-from qrt_runner.launcher.templates import as_container, attempted
+from qrt_runner.launcher.containers import as_container, attempted, data_of
 from qrt_runner.mitigation import judge_options
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ HUGE = pytest.param(10**400, id="10**400")
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        return plain(attempted(partial(as_container, compose("config", list(overrides)), resolve=True)))
+        return data_of(attempted(partial(as_container, compose("config", list(overrides)), resolve=True)))
 
 
 def composed(*overrides: str) -> dict[str, Any]:
@@ -228,7 +227,13 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
                 "extended_stabilizer, matrix_product_state; remedy: backend.method=stabilizer"
             ),
         ),
-        (["tracking.plots=3"], "tracking.plots: given 3; allowed: true or false; remedy: tracking.plots=<value>"),
+        (
+            ["tracking.plots=3"],
+            (
+                "tracking.plots: given 3; allowed: true or false, or auto: figures of a single experiment, none of the "
+                "points of a sweep; remedy: tracking.plots=auto"
+            ),
+        ),
         (
             ["mode.kind=samler"],
             (

@@ -304,12 +304,13 @@ def refusing(store: Path, trigger: str) -> Iterator[None]:
 
 
 def test_store_that_fails_half_way_leaves_no_run_open(command, own_store):
-    """Where the store breaks while a run is logged, that run is ended, and the message says where the results are."""
+    """Where the store breaks while runs are logged, none stays open, and the message says where the results are."""
     with refusing(own_store, "metrics"):
-        ended = command(*QUICK)
+        ended = command("-m", *QUICK, "mode.shots=10,20")
     assert ended.code == 1
     assert "disk full" in ended.err
-    assert statuses(own_store) == ["KILLED"]
+    assert "RUNNING" not in statuses(own_store)
+    assert "action=collect" in ended.err
 
 
 def test_store_that_recovers_gets_the_results(command, own_store):
@@ -423,7 +424,7 @@ def test_interrupted_sweep_records_what_it_has(own_store, tmp_path):
     """Ctrl-C in the middle of a sweep ends with 130, and the finished points are in MLflow."""
     (tmp_path / "tilted.py").write_text(TILTED)
     points = ("circuit=file", "circuit.source=tilted.py", "+circuit.parameter_values.theta=range(0,20)")
-    how = ("mode=estimator", "mitigation=level_2", "backend=fake_manila", "tracking.plots=false")
+    how = ("mode=estimator", "mitigation=level_2", "backend=fake_manila", "backend.limits.parameter_sets=1")
     with running("-m", *points, *how) as started:
         told = 0
         while told < 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from qrt_runner.analysis.counting import expectations_from_counts, hellinger, success_probability
@@ -22,6 +23,6 @@ def compared(reference: Comparison, counts: Counts | None) -> Comparison:
     return Comparison(
         reference.ideal,
         reference.probabilities,
-        tuple(hellinger(joint, probabilities) for joint, probabilities in pairs),
-        tuple(success_probability(joint, probabilities) for joint, probabilities in pairs),
+        tuple(hellinger(joint, probabilities) if joint else math.nan for joint, probabilities in pairs),
+        tuple(success_probability(joint, probabilities) if joint else math.nan for joint, probabilities in pairs),
     )

@@ -32,8 +32,10 @@ _LARGEST_TOLD: Final = 1e4
 """More than so many of the largest unit are told as a power of ten."""
 
 
-def check_fits(device: Device, circuit: QuantumCircuit, values: np.ndarray, runs_on: BackendV2) -> None:
+def check_fits(device: Device, circuit: QuantumCircuit, values: np.ndarray, runs_on: BackendV2) -> bool:
     """Refuse a circuit that the simulator's memory cannot hold, or that its method cannot do.
+
+    Returns whether the answer is the same for all parameter values.
 
     Args:
         device: A simulator.
@@ -48,14 +50,14 @@ def check_fits(device: Device, circuit: QuantumCircuit, values: np.ndarray, runs
     if method == "stabilizer":
         _check_stabilizer(device, circuit, values, runs_on)
     if method in _UNBOUNDED:
-        return
+        return method != "stabilizer" or not circuit.parameters
     width = circuit.num_qubits
     exponent = 2 * width if method == "density_matrix" else width
     needed = _BYTES[device.settings.get("precision", "double")] * 2.0**exponent
     if needed <= memory_bytes():
-        return
+        return True
     if method == "automatic" and not device.noisy and is_clifford(circuit, values):
-        return
+        return not circuit.parameters
     given = f"a circuit with {width} active qubits, which needs {_told_bytes(needed)} of memory by method {method}"
     remedy = f"{device.method}=matrix_product_state (low entanglement)"
     clifford = f", {device.method}=stabilizer (Clifford circuits)" if not device.noisy else ""

@@ -6,6 +6,7 @@ It may not know backends, Hydra or MLflow.
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +16,11 @@ from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_o
 from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of
 from qrt_runner.circuits.parameters import ParameterSets, parameter_sets
 from qrt_runner.circuits.sources import Source, open_source, with_registers
-from qrt_runner.errors import ConfigError, Mistake, refuse
+from qrt_runner.errors import CircuitError, ConfigError, Mistake, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
@@ -35,6 +38,7 @@ __all__ = [
     "measured_bits",
     "open_circuit",
     "qpy_bytes",
+    "values_of",
 ]
 
 _DRAWN_QUBITS: Final = 40
@@ -84,22 +88,35 @@ def open_circuit(section: config.Circuit, mode: str, path: str = "circuit") -> O
     """Open a circuit file as `mode` runs its circuit; parameter values and observables do not matter to it.
 
     Raises:
-        ConfigError: Where the file is wrong, or the mode cannot run its circuit.
+        CircuitError: Where the circuit cannot be loaded.
+        ConfigError: Where the mode cannot run it.
     """
-    source = with_registers(open_source(section, path), path)
+    with _failing_alone():
+        source = with_registers(open_source(section, path), path)
     if mode == "estimator":
         return OpenedCircuit(for_estimating(source.circuit, path), source)
     return OpenedCircuit(for_counting(source.circuit, section.measure, path), source)
+
+
+def values_of(opened: OpenedCircuit, section: config.Circuit, path: str = "circuit") -> ParameterSets:
+    """Return the parameter sets that a section asks of an opened circuit.
+
+    Raises:
+        CircuitError: Where they do not fit its parameters.
+    """
+    with _failing_alone():
+        return parameter_sets(section, opened.circuit, path)
 
 
 def ask(opened: OpenedCircuit, section: config.Circuit, mode: str, path: str = "circuit") -> LogicalCircuit:
     """Return an opened circuit with the parameter sets and observables that a section asks for.
 
     Raises:
-        ConfigError: Where they do not fit the circuit, or the mode cannot tell them.
+        CircuitError: Where the circuit's parameters cannot be bound.
+        ConfigError: Where the observables do not fit the circuit, or the mode cannot tell them.
     """
     circuit = opened.circuit
-    sets = parameter_sets(section, circuit, path)
+    sets = values_of(opened, section, path)
     observables = observables_of(section, opened.source, path)
     if mode == "estimator":
         if not observables:
@@ -109,6 +126,15 @@ def ask(opened: OpenedCircuit, section: config.Circuit, mode: str, path: str = "
         return LogicalCircuit(circuit, sets, observables, ())
     kept, notes = _countable(observables, circuit, f"{path}.observables", own=not section.observables)
     return LogicalCircuit(circuit, sets, kept, notes)
+
+
+@contextmanager
+def _failing_alone() -> Iterator[None]:
+    """Turn the refusal of a circuit that cannot be loaded or bound into one that concerns its own point only."""
+    try:
+        yield
+    except ConfigError as error:
+        raise CircuitError(error.mistakes) from error
 
 
 def _countable(

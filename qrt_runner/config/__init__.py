@@ -1,6 +1,6 @@
 """An experiment as frozen, validated sections; may know pydantic, and neither Hydra nor qiskit nor MLflow."""
 
-from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Vendor
+from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Limits, Vendor
 from qrt_runner.config.explaining import nearest, shown
 from qrt_runner.config.parsing import (
     ONLY_TASK,
@@ -21,6 +21,7 @@ from qrt_runner.config.sections import (
     Raw,
     Reference,
     Sampler,
+    ShowCache,
     Tracking,
     Transpile,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "File",
     "Filters",
     "Ibm",
+    "Limits",
     "Linspace",
     "Mitigation",
     "Mode",
@@ -47,6 +49,7 @@ __all__ = [
     "Raw",
     "Reference",
     "Sampler",
+    "ShowCache",
     "Task",
     "Tracking",
     "Transpile",

@@ -13,7 +13,28 @@ Method = Literal[
 ]
 
 
-class _Simulated(Section):
+class Limits(Section):
+    """How large one job may be; what is null is not limited."""
+
+    pubs: Annotated[int, Field(ge=1, examples=[100])] | None
+    """PUBs of one job."""
+    parameter_sets: Annotated[int, Field(ge=1, examples=[1000])] | None
+    """Parameter sets of one job, over all its PUBs."""
+    executions: Annotated[int, Field(ge=1, examples=[10_000_000])] | None
+    """Circuits of one job, randomizations and measurement bases included, times their shots."""
+    payload_mib: Annotated[float, Field(gt=0, examples=[50])] | None
+    """What one job sends."""
+    memory_mib: Annotated[float, Field(gt=0, examples=[256])] | None
+    """What one job's circuits and shots take up in this process, as estimated."""
+
+
+class _Limited(Section):
+    """A backend whose jobs have limits."""
+
+    limits: Limits
+
+
+class _Simulated(_Limited):
     """What can be chosen on a simulator of ours."""
 
     method: Annotated[Method, Field(examples=["matrix_product_state"])]
@@ -40,7 +61,7 @@ class AerNoisy(_Simulated):
     """The fake device whose noise, gates and couplings are taken."""
 
 
-class Fake(Section):
+class Fake(_Limited):
     """A fake device of the runtime: a snapshot of a real one, simulated with its noise."""
 
     kind: Literal["fake"]
@@ -61,7 +82,7 @@ class Filters(Section):
     """Only those that run control flow."""
 
 
-class Ibm(Section):
+class Ibm(_Limited):
     """A backend of IBM Quantum; credentials come from the environment or the saved account only."""
 
     kind: Literal["ibm"]
@@ -76,7 +97,7 @@ class Ibm(Section):
     filters: Filters
 
 
-class Vendor(Section):
+class Vendor(_Limited):
     """Another vendor's `BackendV2`."""
 
     kind: Literal["vendor"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints, ValidationError
@@ -79,7 +80,8 @@ class Document(Section):
     """Several tasks by name; empty for one task made of the top level's groups."""
 
 
-class Experiment(Section):
+@dataclass(frozen=True, slots=True)
+class Experiment:
     """One composed, validated config: one point of a sweep."""
 
     document: Document
@@ -99,19 +101,19 @@ def parse(data: Mapping[str, Any], judge_options: OptionsJudge | None = None) ->
     """
     if secrets := secrets_in(data):
         raise ConfigError(secrets)
-    if unspeakable := _unspeakable(data):
-        raise ConfigError(unspeakable)
-    mistakes = _combination_mistakes(data, judge_options)
+    if unwritable := unspeakable(data):
+        raise ConfigError(unwritable)
+    mistakes = combination_mistakes(data, judge_options)
     try:
         document = Document.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise ConfigError([*_without_followers(mistakes_in(error, Document, data)), *mistakes]) from None
     if mistakes:
         raise ConfigError(mistakes)
-    return Experiment(document=document, tasks=_tasks_of(document))
+    return Experiment(document=document, tasks=tasks_of(document))
 
 
-def _unspeakable(data: Mapping[str, Any]) -> list[Mistake]:
+def unspeakable(data: Mapping[str, Any]) -> list[Mistake]:
     """Return what YAML can write but no field can take, such as binary data and dates."""
     allowed = "text, a number, true, false, null, a list or a mapping"
     return [
@@ -131,7 +133,11 @@ def _without_followers(mistakes: list[Mistake]) -> list[Mistake]:
 def fingerprint(experiment: Experiment, task: str) -> str:
     """Return the hash of a composed task: equal for equal requests, wherever they are logged."""
     asked = experiment.tasks[task].model_dump(mode="json")
-    around = experiment.document.model_dump(mode="json", include={"seed", "backend", "transpile", "reference"})
+    around = experiment.document.model_dump(
+        mode="json",
+        include={"seed", "backend", "transpile", "reference"},
+        exclude={"transpile": {"cache", "cache_limit_mib"}},
+    )
     # In a product the order of the parameters is the order of the parameter sets; sorted keys would not tell it.
     order = list(asked["circuit"]["parameter_values"])
     text = json.dumps({"task": asked, "order": order, **around}, sort_keys=True, separators=(",", ":"))
@@ -152,7 +158,8 @@ def merged_mistakes(errors: Mapping[int, ConfigError], *, grouped: bool) -> list
     ]
 
 
-def _tasks_of(document: Document) -> dict[str, Task]:
+def tasks_of(document: Document) -> dict[str, Task]:
+    """Return the tasks with nothing left out."""
     top = {name: getattr(document, name) for name in Task.model_fields}
     if not document.tasks:
         return {ONLY_TASK: Task(**top)}
@@ -163,7 +170,7 @@ def _given(partial: PartialTask) -> dict[str, Any]:
     return {name: value for name in Task.model_fields if (value := getattr(partial, name)) is not None}
 
 
-def _combination_mistakes(data: Mapping[str, Any], judge_options: OptionsJudge | None) -> list[Mistake]:
+def combination_mistakes(data: Mapping[str, Any], judge_options: OptionsJudge | None) -> list[Mistake]:
     """Return what cannot go together, told by the raw data so that it is told beside all other mistakes."""
     tasks = data.get("tasks")
     if not isinstance(tasks, dict) or not tasks:

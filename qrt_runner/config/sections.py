@@ -91,6 +91,14 @@ Measure = Annotated[
 ]
 
 
+Plots = Annotated[
+    Annotated[Literal["auto"], Tag("word")] | Annotated[bool, Tag("switch")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "switch"),
+    Field(examples=["auto"]),
+    WithJsonSchema({}),
+]
+
+
 class Circuit(Section):
     """What is run: a circuit file, its parameters and its observables."""
 
@@ -178,6 +186,10 @@ class Transpile(Section):
     """Name of the layout stage; null for Qiskit's choice."""
     routing_method: Annotated[str, Field(examples=["sabre"])] | None
     """Name of the routing stage; null for Qiskit's choice."""
+    cache: bool
+    """Whether ISA circuits are kept on disk and taken from there; those with a null seed never are."""
+    cache_limit_mib: Annotated[int, Field(ge=1, examples=[512])]
+    """Size of the cache, in MiB; beyond it the least recently used circuits go."""
 
 
 class Reference(Section):
@@ -195,14 +207,31 @@ class Tracking(Section):
     uri: Annotated[str, AfterValidator(_check_store), Field(examples=["sqlite:///mlflow.db"])] | None
     """`sqlite:///<file>`, another database or `http(s)://<server>`; null for `MLFLOW_TRACKING_URI`, else
     `sqlite:///mlflow.db` in the working directory."""
-    plots: bool
-    """Whether figures are drawn."""
+    plots: Plots
+    """true or false, or auto: figures of a single experiment, none of the points of a sweep"""
 
 
-class Action(Section):
-    """What the command does: run the experiment, or collect a run whose results were kept on disk."""
+class Run(Section):
+    """The command compiles, runs and records the experiment."""
 
-    kind: Literal["run", "collect"]
+    kind: Literal["run"]
+
+
+class Collect(Section):
+    """The command logs a run whose results were kept on disk."""
+
+    kind: Literal["collect"]
+
+
+class ShowCache(Section):
+    """The command shows the transpiled circuits that are kept on disk."""
+
+    kind: Literal["cache"]
+    clear: Annotated[bool, Field(examples=["true"])]
+    """Whether they are removed."""
+
+
+Action = Annotated[Run | Collect | ShowCache, Discriminator("kind")]
 
 
 class Sweep(Section):
@@ -210,3 +239,8 @@ class Sweep(Section):
 
     on_invalid: Annotated[Literal["refuse", "skip"], Field(examples=["skip"])]
     """A point whose config is wrong: refuse the whole sweep, or leave that point out and say so."""
+    folders: bool
+    """Whether each point gets a folder with Hydra's files in it."""
+    objective: Annotated[str, Field(min_length=1, examples=["ev/zz"])] | None
+    """Metric that a sweeper which optimises gets back; null for the first expectation value, else the fidelity or
+    success with a reference."""

@@ -3,7 +3,19 @@
 It runs nothing and imports nothing heavy: a wrong config is refused here, before qiskit or MLflow come in.
 """
 
-from qrt_runner.launcher.composing import Composed, Composition, compose_points
-from qrt_runner.launcher.judging import judged
+from qrt_runner.launcher.composing import Composition, compose_points
+from qrt_runner.launcher.gathering import gathered
+from qrt_runner.launcher.judging import check_run_wide, judged
+from qrt_runner.launcher.points import Points, point_files
+from qrt_runner.launcher.templates import Composed
 
-__all__ = ["Composed", "Composition", "compose_points", "judged"]
+__all__ = [
+    "Composed",
+    "Composition",
+    "Points",
+    "check_run_wide",
+    "compose_points",
+    "gathered",
+    "judged",
+    "point_files",
+]

@@ -3,52 +3,40 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from functools import cache, partial
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # Hydra looks for plugins in the namespace package `hydra_plugins`, wherever on the path it lies.
 sys.path.append(str(Path(__file__).parent / "plugins"))
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from qrt_runner import SHIPPED
-from qrt_runner.config import secrets_in
-from qrt_runner.errors import ConfigError, refuse
+from qrt_runner.errors import QrtError
+from qrt_runner.launcher.judging import check_composed, check_sweep
+from qrt_runner.launcher.moding import mode_known
+from qrt_runner.launcher.points import Points
 from qrt_runner.launcher.refusing import hydra_errors_told
-from qrt_runner.launcher.templates import Container, Seen, as_container, attempted
+from qrt_runner.launcher.running import Ran, ran_in, run_batch, run_point
+from qrt_runner.launcher.sweeping import forget_sweep, noted_sweep, sweep_of
+from qrt_runner.launcher.templates import Composed, point_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from hydra.conf import HydraConf
     from hydra.core.config_search_path import ConfigSearchPath
 
 
 OmegaConf.register_new_resolver("qrt.equal", lambda one, other: one == other, replace=True)
 """For a default that follows from another field: `${qrt.equal:${mode.kind},estimator}`."""
-
-
-@dataclass(frozen=True)
-class Composed:
-    """One point as Hydra composed it."""
-
-    data: Mapping[str, Any]
-    """Resolved, as plain containers; what is mandatory and missing is left out."""
-
-    yaml: str
-    """The same as `config.yaml` shows it."""
-
-    overrides: tuple[str, ...]
-    """The overrides that make this point of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +50,61 @@ class Composition:
     folder: Path
     """Hydra's output folder: of the run, or of the whole sweep."""
 
+    ran: tuple[Ran, ...] = ()
+    """What ran while Hydra was sweeping: point by point under other launchers, batch by batch for other sweepers."""
+
+    failure: BaseException | None = None
+    """Why Hydra ended before its time, where something had run."""
+
+
+class Task:
+    """What Hydra calls for a point, also in other processes, and what our launcher hands points to."""
+
+    def __init__(self) -> None:
+        """Start with no point."""
+        self.taken: list[Composed] = []
+        self.points: Points | None = None
+
+    def __call__(self, config: DictConfig) -> float | None:
+        """Take the only point; of a sweep, run the point and return its objective."""
+        point = point_of(config)
+        hydra = point.template.hydra
+        if hydra["mode"] != RunMode.MULTIRUN.name:
+            self.taken.append(point)
+            return None
+        with _told_as_it_is():
+            return run_point(point, sweep_of(hydra), Path(point.template.folders.output))
+
+    def take(self, points: Sequence[Composed]) -> None:
+        """Take points of a sweep, which run when Hydra is done."""
+        self.taken += points
+
+    def check(self, points: Sequence[Composed]) -> None:
+        """Judge points before another launcher runs them."""
+        check_sweep(points)
+
+    def run(self, points: Sequence[Composed]) -> list[float | None]:
+        """Run points at once, for a sweeper that needs their objectives."""
+        template = points[0].template
+        sweep = sweep_of(template.hydra)
+        with _told_as_it_is():
+            check_composed(points)
+            self.points = self.points or Points(sweep.folder, template.data["sweep"]["folders"] is True)
+            self.points.write(points)
+            return run_batch(points, sweep)
+
+
+@contextmanager
+def _told_as_it_is() -> Iterator[None]:
+    """Keep what a run raises from being told as a mistake on the command line, as what Hydra raises is."""
+    try:
+        yield
+    except QrtError:
+        raise
+    except Exception as error:
+        msg = f"{type(error).__name__}: {error}"
+        raise RuntimeError(msg) from error
+
 
 def compose_points(arguments: Sequence[str]) -> Composition:
     """Let Hydra compose every point of a command line.
@@ -69,90 +112,41 @@ def compose_points(arguments: Sequence[str]) -> Composition:
     Raises:
         ConfigError: Where Hydra refuses.
     """
-    seen: list[Seen] = []
-
-    def collect(config: DictConfig) -> None:
-        seen.append(_seen(config, HydraConfig.get()))
-
-    # Hydra's own launchers call the function point by point, the compiled one hands points over.
-    collect.take = seen.append  # type: ignore[attr-defined]
+    task, failure = Task(), None
+    forget_sweep()
     Plugins.instance().register(_search_path_plugin())
-    with hydra_errors_told(arguments):
-        hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(collect)()
-    if not seen:
+    try:
+        with hydra_errors_told(arguments), mode_known(arguments):
+            hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(task)()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever ends a sweep, what ran of it is told first
+        failure = error
+    sweep = noted_sweep()
+    ran = ran_in(sweep) if sweep is not None and not task.taken else []
+    if failure is not None and not ran:
+        raise failure
+    if sweep is not None and ran:
+        return Composition((), swept=True, folder=sweep.folder, ran=tuple(ran), failure=failure)
+    return _taken(task.taken)
+
+
+def _taken(taken: Sequence[Composed]) -> Composition:
+    if not taken:
         return Composition((), swept=False, folder=Path())
-    _refuse_secrets(seen)
-    own = seen[0].hydra
-    swept = own.mode == RunMode.MULTIRUN
-    shared = set.intersection(*(set(point.overrides) for point in seen)) if len(seen) > 1 else set()
-    points = tuple(_point(point, shared, swept=swept) for point in seen)
-    return Composition(points, swept, Path(own.sweep.dir if swept else own.runtime.output_dir))
+    check_composed(taken)
+    first = taken[0].template
+    swept = first.hydra["mode"] == RunMode.MULTIRUN.name
+    points = _told_apart(taken) if swept else tuple(taken)
+    return Composition(points, swept, Path(first.folders.sweep if swept else first.folders.output))
 
 
-def _seen(config: DictConfig, own: HydraConf) -> Seen:
-    raw = as_container(config, resolve=False)
-    return Seen(raw, attempted(partial(as_container, config, resolve=True)), own, tuple(_overrides(own)))
-
-
-def _point(seen: Seen, shared: set[str], *, swept: bool) -> Composed:
-    _refuse_several_options(seen.hydra)
-    overrides = tuple(word for word in seen.overrides if swept and word not in shared)
-    data = plain(seen.resolved)
-    return Composed(data, OmegaConf.to_yaml(OmegaConf.create(data)), overrides)
-
-
-def _overrides(own: HydraConf) -> list[str]:
-    """Return a point's overrides as typed; an interpolation in one is the config's business."""
-    words = OmegaConf.to_container(own.overrides.task, resolve=False)
-    assert isinstance(words, list)
-    return [str(word) for word in words]
-
-
-def _refuse_several_options(own: HydraConf) -> None:
-    """Refuse `mode=[raw,sampler]`, of which Hydra would take the last without a word."""
-    for group, choice in own.runtime.choices.items():
-        if OmegaConf.is_list(choice):
-            listed = ",".join(str(option) for option in choice)
-            raise refuse(str(group), f"[{listed}]", "one option", f"-m {group}={listed} for a sweep, or one of them")
-
-
-def _refuse_secrets(seen: Sequence[Seen]) -> None:
-    """Refuse a config with credentials in it, resolved or not, and take back what Hydra has written of it."""
-    secrets = [
-        mistake
-        for point in seen
-        for config in (point.raw, point.resolved)
-        if isinstance(config, dict)
-        for mistake in secrets_in(config)
-    ]
-    if not secrets:
-        return
-    for point in seen:
-        written = Path(point.hydra.runtime.output_dir) / (point.hydra.output_subdir or "")
-        for file in (written / "config.yaml", written / "hydra.yaml", written / "overrides.yaml"):
-            file.unlink(missing_ok=True)
-        (Path(point.hydra.sweep.dir) / "multirun.yaml").unlink(missing_ok=True)
-    raise ConfigError(secrets)
-
-
-def plain(resolved: Container | OmegaConfBaseException) -> dict[str, Any]:
-    """Return a resolved config without what is mandatory and missing (`???`), so that it is told as missing.
-
-    Raises:
-        ConfigError: Where an interpolation did not resolve.
-    """
-    if isinstance(resolved, OmegaConfBaseException):
-        path = str(getattr(resolved, "full_key", None) or "the config")
-        told = " ".join(str(resolved).split())
-        raise refuse(path, told, "interpolations that resolve", "mend the interpolation") from resolved
-    found: dict[str, Any] = _without_missing(resolved)
-    return found
-
-
-def _without_missing(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_missing(item) for key, item in value.items() if item != "???"}
-    return value
+def _told_apart(points: Sequence[Composed]) -> tuple[Composed, ...]:
+    """Return the points of a sweep with the overrides that not all of them have."""
+    everywhere = set(points[0].words) if len(points) > 1 else set()
+    for point in points:
+        everywhere.intersection_update(point.words)
+    return tuple(
+        replace(point, overrides=tuple(word for word in point.words if word not in everywhere)) for point in points
+    )
 
 
 @cache

@@ -81,9 +81,9 @@ def _judged_leniently(arguments: Sequence[str]) -> ConfigError | None:
 
     Of a sweep it judges the first point.
     """
-    from qrt_runner.launcher.composing import own_folders, plain
+    from qrt_runner.launcher.composing import own_folders
+    from qrt_runner.launcher.containers import as_container, attempted, data_of
     from qrt_runner.launcher.judging import judge
-    from qrt_runner.launcher.templates import as_container, attempted
 
     words = [word for word in arguments if "=" in word and not word.startswith("-")]
     folders = [*own_folders(arguments), SHIPPED / "conf"]
@@ -93,7 +93,7 @@ def _judged_leniently(arguments: Sequence[str]) -> ConfigError | None:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
             config = compose("config", let_in)
-            experiment = judge(plain(attempted(partial(as_container, config, resolve=True))))
+            experiment = judge(data_of(attempted(partial(as_container, config, resolve=True))))
         from qrt_runner.circuits import open_circuit
 
         for task in experiment.tasks.values():

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qiskit.primitives import BitArray
 
 from qrt_runner.results import Counts, PubResult
 
 if TYPE_CHECKING:
-    import numpy as np
     from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
@@ -72,8 +72,25 @@ def counts_of(circuit: QuantumCircuit, arrays: Mapping[str, BitArray], sets: int
     """Return the counts of a PUB from its registers' bit arrays, each of shape () or (sets,)."""
     registers = registers_of(circuit)
     joined = BitArray.concatenate_bits([arrays[name] for name, _ in registers])
-    flat = joined.reshape((sets,)) if joined.shape != (sets,) else joined
-    return Counts(registers, tuple(_sorted(flat[index].get_counts()) for index in range(sets)))
+    return Counts(
+        registers,
+        tuple(_counted(shots, joined.num_bits) for shots in joined.array.reshape((sets, joined.num_shots, -1))),
+    )
+
+
+def _counted(shots: np.ndarray, bits: int) -> dict[str, int]:
+    """Count the outcomes of one parameter set, shape (shots, bytes) with the last bits in the last byte.
+
+    As `BitArray.get_counts`, which turns each shot into text: counting first is many times as fast.
+    """
+    width = shots.shape[1]
+    if width == 1:
+        numbers, counts = np.unique(shots[:, 0], return_counts=True)
+        found = numbers.tolist()
+    else:
+        kept, counts = np.unique(np.ascontiguousarray(shots).view(f"V{width}")[:, 0], return_counts=True)
+        found = [int.from_bytes(outcome.tobytes(), "big") for outcome in kept]
+    return {format(number, f"0{bits}b"): count for number, count in zip(found, counts.tolist(), strict=True)}
 
 
 def without_spaces(counts: Mapping[str, int]) -> dict[str, int]:

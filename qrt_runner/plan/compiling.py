@@ -1,35 +1,34 @@
 """Compiles experiments into a plan; knows the modules above it.
 
 Each distinct circuit is loaded and lowered once for all points, and everything that can be refused is refused here.
+What many points have in common is worked out once: of a sweep over a parameter's values only the values are read anew.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from qrt_runner.backends import Device, check_fits, open_device, simulator_of
-from qrt_runner.circuits import LogicalCircuit, OpenedCircuit, ask, logical_files, open_circuit, qpy_bytes
-from qrt_runner.circuits import drawn as drawing_of
+from qrt_runner.circuits import LogicalCircuit, ask, values_of
+from qrt_runner.config import fingerprint
 from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.modes import Pub, Submission
-from qrt_runner.plan.records import Job, Place, Plan, PlannedTask, Program, Refusal
+from qrt_runner.plan.costs import SetCost, cost_of, sets_at_once
+from qrt_runner.plan.merging import Wanted, merged
+from qrt_runner.plan.programs import Programs, once
+from qrt_runner.plan.records import Plan, PlannedTask, Program, Refusal
 from qrt_runner.results import Comparison, Ledger, Point
-from qrt_runner.transpilation import lower, two_qubit_gates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from qiskit import QuantumCircuit
-    from qiskit.providers import BackendV2
+    from qiskit.quantum_info import SparsePauliOp
 
     from qrt_runner import config
     from qrt_runner.config import Document, Experiment, Task
-    from qrt_runner.transpilation import Lowered
-
-Thing = TypeVar("Thing")
 
 
 Refer = Callable[["Task", "Document", LogicalCircuit], Comparison]
@@ -54,94 +53,125 @@ def compile_plan(points: Iterable[Point], refer: Refer) -> Plan:
     return compiler.plan()
 
 
-def program_files(program: Program) -> dict[str, bytes]:
-    """Return the artifacts that show a program: as written, as submitted, and drawn."""
-    isa = program.lowered.isa
-    files = {"circuit/isa.qpy": qpy_bytes(isa), "circuit/isa.txt": drawing_of(isa).encode()}
-    return logical_files(program.circuit) | files
+@dataclass(frozen=True, eq=False)
+class _Terms:
+    """What tasks of equal program, observables, mode and mitigation have in common."""
+
+    program: Program
+    sent: Mapping[str, SparsePauliOp]
+    """Observables over the qubits of the submitted circuit; none in counting modes."""
+
+    options: Any
+    ledger: Ledger
+    cost: SetCost
+    sets_at_once: float
+    job_key: str
+    pub_key: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Prepared:
-    """One task, ready to become a job."""
+    """One task, ready to be merged with others."""
 
     name: str
-    program: Program
     logical: LogicalCircuit
-    ledger: Ledger
+    terms: _Terms
     reference: Comparison
-    submission: Submission
 
 
 @dataclass
 class _Compiler:
-    """Lives for one plan; remembers what was opened and lowered, by the content of its sections."""
+    """Lives for one plan; remembers what was worked out, by the content of its sections."""
 
     refer: Refer
-    devices: dict[str, Device] = field(default_factory=dict)
-    circuits: dict[str, OpenedCircuit] = field(default_factory=dict)
-    simulators: dict[str, BackendV2] = field(default_factory=dict)
-    programs: dict[str, Program] = field(default_factory=dict)
-    jobs: list[Job] = field(default_factory=list)
-    tasks: list[PlannedTask] = field(default_factory=list)
+    programs: Programs = field(default_factory=Programs)
+    logical: dict[Any, LogicalCircuit] = field(default_factory=dict)
+    terms: dict[Any, _Terms] = field(default_factory=dict)
+    wanted: list[Wanted] = field(default_factory=list)
+    tasks: list[tuple[Point, _Prepared]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
     def plan(self) -> Plan:
         """Return what has been compiled."""
-        return Plan(tuple(self.programs.values()), tuple(self.jobs), tuple(self.tasks), tuple(self.refusals))
+        jobs, places = merged(self.wanted)
+        tasks = tuple(
+            PlannedTask(
+                point, one.name, one.terms.program, one.logical, one.terms.ledger, one.reference, tuple(places[number])
+            )
+            for number, (point, one) in enumerate(self.tasks)
+        )
+        return Plan(self.programs.all(), tuple(jobs), tasks, tuple(self.refusals))
 
     def add(self, point: Point) -> None:
         """Compile one point, all of it or nothing."""
         prepared: list[_Prepared] = []
         mistakes: list[Mistake] = []
+        kind: type[ConfigError] | None = None
         for name in point.experiment.tasks:
             try:
                 prepared.append(self._prepare(point.experiment, name))
             except ConfigError as error:
                 mistakes += error.mistakes
-        if mistakes:
-            self.refusals.append(Refusal(point, ConfigError(mistakes)))
+                # A mistake that refuses the sweep outweighs one that fails its point alone.
+                kind = type(error) if kind in (None, type(error)) else ConfigError
+        if kind is not None:
+            self.refusals.append(Refusal(point, kind(mistakes)))
             return
         for ready in prepared:
-            job = Job(len(self.jobs), point.experiment.tasks[ready.name].mode.kind, ready.submission)
-            place = Place(job.index, 0, slice(0, len(ready.logical.sets.values)))
-            self.jobs.append(job)
-            self.tasks.append(
-                PlannedTask(point, ready.name, ready.program, ready.logical, ready.ledger, ready.reference, place)
-            )
+            self.wanted.append(self._wanted(point.experiment, ready))
+            self.tasks.append((point, ready))
+
+    def _wanted(self, experiment: Experiment, ready: _Prepared) -> Wanted:
+        task, document, terms = experiment.tasks[ready.name], experiment.document, ready.terms
+        program = terms.program
+        pub = Pub(program.lowered.circuit, ready.logical.sets.values, terms.sent)
+        shots = _shots(task.mode)
+        return Wanted(
+            number=len(self.wanted),
+            mode=task.mode.kind,
+            template=Submission(program.device, program.runs_on, (pub,), shots, document.seed, terms.options),
+            job_key=terms.job_key,
+            pub_key=terms.pub_key,
+            tie_key=partial(fingerprint, experiment, ready.name),
+            cost=terms.cost,
+            sets_at_once=terms.sets_at_once,
+            limits=document.backend.limits,
+        )
 
     def _prepare(self, experiment: Experiment, name: str) -> _Prepared:
         task, document = experiment.tasks[name], experiment.document
-        path, mode = _path_of(experiment, name), task.mode.kind
-        opened = self._opened(task, path)
-        logical = ask(opened, task.circuit, mode, path)
-        program = self._program(opened, document)
-        lowered = program.lowered
-        if program.device.where == "simulator":
-            check_fits(program.device, lowered.circuit, logical.sets.values, program.runs_on)
-        options, ledger = _options(task, document.seed, program)
-        sent = {key: lowered.observable(operator) for key, operator in logical.observables.items()}
-        pub = Pub(lowered.circuit, logical.sets.values, sent if mode == "estimator" else {})
-        submission = Submission(program.device, program.runs_on, (pub,), _shots(task.mode), document.seed, options)
-        return _Prepared(name, program, logical, ledger, self.refer(task, document, logical), submission)
+        path = _path_of(experiment, name)
+        opened, circuit_key = self.programs.opened(task, path)
+        asked = json.dumps(task.circuit.observables, sort_keys=True)
+        like = once(self.logical, (circuit_key, asked), lambda: ask(opened, task.circuit, task.mode.kind, path))
+        logical = replace(like, sets=values_of(opened, task.circuit, path))
+        program, program_key = self.programs.program(opened, circuit_key, document)
+        self.programs.check_fits(program, logical)
+        key = (program_key, asked, self.programs.text(task.mode), self.programs.text(task.mitigation), document.seed)
+        terms = once(self.terms, key, lambda: _terms(task, document, program, logical, f"{program_key} {asked}"))
+        return _Prepared(name, logical, terms, self.refer(task, document, logical))
 
-    def _opened(self, task: Task, path: str) -> OpenedCircuit:
-        """Open a circuit once for all tasks that differ only in parameter values and observables."""
-        what = task.circuit.model_dump(mode="json", include={"source", "params", "measure"})
-        key = json.dumps([what, task.mode.kind == "estimator"], sort_keys=True)
-        return _once(self.circuits, key, lambda: open_circuit(task.circuit, task.mode.kind, path))
 
-    def _program(self, opened: OpenedCircuit, document: Document) -> Program:
-        backend = document.backend.model_dump_json()
-        device = _once(self.devices, backend, lambda: open_device(document.backend))
-
-        def build() -> Program:
-            lowered = lower(opened.circuit, device, document.transpile)
-            physical = lowered.used if device.shrinks else ()
-            runs_on = _once(self.simulators, f"{backend} {physical}", lambda: simulator_of(device, physical))
-            return Program(opened.circuit, lowered, device, runs_on, _sizes(opened.circuit, lowered))
-
-        return _once(self.programs, f"{id(opened)} {backend} {document.transpile.model_dump_json()}", build)
+def _terms(task: Task, document: Document, program: Program, logical: LogicalCircuit, pub_key: str) -> _Terms:
+    options, ledger = _options(task, document.seed, program)
+    mode, backend = task.mode.kind, document.backend
+    sent = {key: program.lowered.observable(operator) for key, operator in logical.observables.items()}
+    sent = sent if mode == "estimator" else {}
+    cost = cost_of(mode, program.lowered.circuit, sent, _shots(task.mode), ledger.resolved)
+    most = program.device.backend.max_circuits if mode == "raw" and program.device.where == "vendor" else None
+    physical = program.lowered.used if program.device.shrinks else ()
+    given = [task.mode.model_dump(mode="json"), options.model_dump(mode="json") if options is not None else None]
+    job_key = json.dumps([backend.model_dump(mode="json"), physical, given, document.seed], sort_keys=True)
+    return _Terms(
+        program=program,
+        sent=sent,
+        options=options,
+        ledger=ledger,
+        cost=cost,
+        sets_at_once=sets_at_once(cost, backend.limits, most),
+        job_key=job_key,
+        pub_key=pub_key,
+    )
 
 
 def _options(task: Task, seed: int | None, program: Program) -> tuple[Any, Ledger]:
@@ -167,21 +197,6 @@ def _shots(mode: config.Mode) -> int:
     return mode.shots if precision is None else round(precision**-2)
 
 
-def _sizes(circuit: QuantumCircuit, lowered: Lowered) -> dict[str, float]:
-    return {
-        "circuit/depth": float(circuit.depth()),
-        "circuit/two_qubit_gates": float(two_qubit_gates(circuit)),
-        "isa/depth": float(lowered.isa.depth()),
-        "isa/two_qubit_gates": float(two_qubit_gates(lowered.isa)),
-    }
-
-
 def _path_of(experiment: Experiment, name: str) -> str:
     partial = experiment.document.tasks.get(name)
     return f"tasks.{name}.circuit" if partial is not None and partial.circuit is not None else "circuit"
-
-
-def _once(known: dict[str, Thing], key: str, make: Callable[[], Thing]) -> Thing:
-    if key not in known:
-        known[key] = make()
-    return known[key]

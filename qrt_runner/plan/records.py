@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
 
@@ -35,7 +36,7 @@ class Program:
     """Depths and two-qubit gates before and after lowering, by metric name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One submission to one backend."""
 
@@ -44,19 +45,22 @@ class Job:
     submission: Submission
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Place:
-    """Where a task's numbers will be found."""
+    """Where some of a task's numbers will be found: a task with many parameter sets may be in several places."""
 
     job: int
     pub: int
-    sets: slice
-    """Which parameter sets of the PUB are the task's."""
+    rows: np.ndarray
+    """Which parameter sets of the PUB they are, shape (sets here,)."""
+
+    sets: np.ndarray
+    """Which of the task's own parameter sets those are, shape (sets here,)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedTask:
-    """One task with its program and its place in the plan."""
+    """One task with its program and its places in the plan."""
 
     point: Point
     name: str
@@ -66,7 +70,7 @@ class PlannedTask:
     reference: Comparison
     """What its results will be compared with; empty without a reference."""
 
-    place: Place
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _MOST_OUTCOMES: Final = 8
 _MOST_SETS: Final = 5
+_MOST_IN_FULL: Final = 24
+_MOST_BRIEFLY: Final = 200
+"""So many tasks of a run are told in full, or in a line each, as their results come."""
+
+_MOST_ROWS: Final = 60
+"""Of a larger table its first rows are shown, and all that failed."""
 
 
 def with_error(value: float, error: float) -> str:
@@ -38,6 +44,15 @@ def told(result: TaskResult) -> list[str]:
     return [*lines, *_mitigation_lines(result), *(f"  note: {note}" for note in result.notes)]
 
 
+def told_in_sweep(result: TaskResult, tasks: int) -> list[str]:
+    """Return a task's numbers as lines: the fewer, the more tasks there are; those of a failed task always."""
+    if tasks <= _MOST_IN_FULL or result.state == "failed":
+        return told(result)
+    if tasks > _MOST_BRIEFLY:
+        return []
+    return [f"{_heading(result)}: {headline(result)}"]
+
+
 def headline(result: TaskResult) -> str:
     """Return the one number of a task that a table has room for."""
     if result.state == "failed":
@@ -57,7 +72,8 @@ def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("point", "task", "job id", "session id", "state", "headline number"):
         drawn.add_column(title, no_wrap=True, overflow="fold")
-    for result in results:
+    shown = _rows_shown(sorted(results, key=lambda result: result.point.index))
+    for result in shown:
         job = result.jobs[0].record if result.jobs else {}
         state = f"[green]{result.state}[/]" if result.state == "done" else f"[red]{result.state}[/]"
         words = (str(result.point.index), result.name, str(job.get("id") or "-"), str(job.get("session_id") or "none"))
@@ -67,7 +83,18 @@ def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
     console.print(drawn)
     stream = console.file
     assert isinstance(stream, io.StringIO)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    if len(shown) < len(results):
+        lines.append(f"and {len(results) - len(shown)} more that are done; all are in results.parquet")
+    return "\n".join(lines)
+
+
+def _rows_shown(results: Sequence[TaskResult]) -> Sequence[TaskResult]:
+    if len(results) <= _MOST_ROWS:
+        return results
+    failed = [result for result in results if result.state == "failed"][:_MOST_ROWS]
+    first = [result for result in results if result.state == "done"][: max(_MOST_ROWS - len(failed), 0)]
+    return sorted([*failed, *first], key=lambda result: result.point.index)
 
 
 def _heading(result: TaskResult) -> str:

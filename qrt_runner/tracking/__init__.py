@@ -1,18 +1,19 @@
 """Results into MLflow: first kept on disk, then logged. May know MLflow, which nobody else may."""
 
 from qrt_runner.tracking.environment import environment
-from qrt_runner.tracking.keeping import KeptRun, KeptTask, add_files, find_kept, keep_task
-from qrt_runner.tracking.records import Record, record_of, table_of, tidy_rows
+from qrt_runner.tracking.keeping import KeptRun, find_kept
+from qrt_runner.tracking.records import Record, Records, rows_of, with_table
+from qrt_runner.tracking.tables import parquet_of, sweep_rows, tidy_rows
 
 __all__ = [
     "KeptRun",
-    "KeptTask",
     "Record",
-    "add_files",
+    "Records",
     "environment",
     "find_kept",
-    "keep_task",
-    "record_of",
-    "table_of",
+    "parquet_of",
+    "rows_of",
+    "sweep_rows",
     "tidy_rows",
+    "with_table",
 ]

@@ -1,50 +1,35 @@
 """Keeps records on disk before MLflow sees them, so that nothing is lost when it cannot be reached.
 
-A kept run is a folder with `run.json`, one folder of artifacts per task, and `tasks.jsonl`, to which a line is appended
-for every task that is kept or logged, so that a task costs the same in a long sweep as in a short one.
+A kept run is a folder with `run.json`, `tasks.jsonl`, to which a line is appended for every task that is kept, and
+`logged.jsonl`, to which one is appended for every task that is in MLflow: a task costs the same in a long sweep as in a
+short one. Artifacts lie where their lines say: as files of their own or, in a sweep, as what differs from a shared one.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import refuse
+from qrt_runner.tracking.files import Files
+from qrt_runner.tracking.records import Metric, Record, with_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from qrt_runner.tracking.records import Record
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _INDEX: Final = "run.json"
 _TASKS: Final = "tasks.jsonl"
+_LOGGED: Final = "logged.jsonl"
 _ROOTS: Final = ("outputs", "multirun")
+_SAVED: Final = ("id", "experiment", "title", "grouped", "folders", "started_ms", "parent", "interrupted")
 
 
-@dataclass(frozen=True)
-class KeptTask:
-    """A task's record on disk."""
-
-    title: str
-    state: str
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
-    metrics: tuple[tuple[str, float | str, int], ...]
-    """Key, value and step; values that are not finite as text."""
-
-    folder: str
-    """Where its artifacts lie, below the run's folder."""
-
-    mlflow_run: str | None = None
-    """Id of its MLflow run, once it is logged."""
-
-
-@dataclass(frozen=True)
+@dataclass
 class KeptRun:
-    """A run's records on disk."""
+    """A run's records on disk; lives as long as they are written."""
 
     folder: Path
     id: str
@@ -55,56 +40,66 @@ class KeptRun:
     grouped: bool
     """Whether the tasks' runs have a parent."""
 
+    folders: bool
+    """Whether each task has a folder with its artifacts as files."""
+
     started_ms: int
-    tasks: tuple[KeptTask, ...]
     parent: str | None = None
     """Id of the parent's MLflow run, once there is one."""
 
     interrupted: bool = False
     """Whether some of its tasks were not run."""
 
-    def save(self) -> KeptRun:
+    logged: dict[str, str] = field(default_factory=dict)
+    """MLflow run by key of the task, for those that are logged."""
+
+    _files: Files | None = None
+
+    def save(self) -> None:
         """Write what is said of the run as a whole, so that it is whole at every moment."""
-        data = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("folder", "tasks")}
+        self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / f"{_INDEX}.new"
         with draft.open("w", encoding="utf-8") as stream:
-            json.dump(data, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
+            json.dump({name: getattr(self, name) for name in _SAVED}, stream, indent=1)
+            _to_disk(stream)
         draft.replace(self.folder / _INDEX)
-        return self
 
-    def noted(self, position: int, task: KeptTask) -> KeptRun:
-        """Return the run with a task added or replaced, once that is on disk."""
-        with (self.folder / _TASKS).open("a", encoding="utf-8") as stream:
-            # The line break comes first, so that a line cut off by a crash spoils no other.
-            stream.write("\n" + json.dumps(asdict(task)))
-            stream.flush()
-            os.fsync(stream.fileno())
-        return replace(self, tasks=(*self.tasks[:position], task, *self.tasks[position + 1 :]))
+    @property
+    def files(self) -> Files:
+        """Where its artifacts lie."""
+        if self._files is None:
+            self._files = Files(self.folder, shared=not self.folders)
+        return self._files
+
+    def keep(self, records: Iterable[Record]) -> None:
+        """Write records, all of them or, where it dies meanwhile, the first of them."""
+        lines = [_line(record, self.files.kept(record.key, record.artifacts)) for record in records]
+        self.files.to_disk()
+        _append(self.folder / _TASKS, lines)
+
+    def note_logged(self, runs: Mapping[str, str]) -> None:
+        """Note which MLflow run holds which task."""
+        self.logged.update(runs)
+        _append(self.folder / _LOGGED, [json.dumps(item) for item in runs.items()])
+
+    def records(self) -> Iterator[Record]:
+        """Read the records in their order, each as it was kept last."""
+        files, last = Files(self.folder, shared=not self.folders), {}
+        for number, line in enumerate(_whole_lines(self.folder / _TASKS)):
+            last[line["key"]] = number
+        for number, line in enumerate(_whole_lines(self.folder / _TASKS)):
+            if last[line["key"]] == number:
+                yield with_table(_record(line, files))
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each task by its key."""
+        return {line["key"]: line["state"] for line in _whole_lines(self.folder / _TASKS)}
 
     def remedy(self) -> str:
         """Return where the results are, and the command that logs them."""
         name = self.id if any(self.folder.is_relative_to(Path.cwd() / root) for root in _ROOTS) else f"'{self.folder}'"
         command = f"python -m qrt_runner action=collect run={name}"
         return f"The results are kept in {self.folder}. Log them with: {command}"
-
-
-def add_files(run: KeptRun, task: KeptTask, files: Mapping[str, bytes]) -> None:
-    """Add artifacts to a task that is kept already."""
-    for path, content in files.items():
-        file = run.folder / task.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-
-
-def keep_task(run: KeptRun, record: Record) -> KeptTask:
-    """Write a task's artifacts below the run's folder."""
-    below = f"{record.tags['qrt.point']}-{record.tags['qrt.task']}"
-    metrics = tuple((metric.key, _told(metric.value), metric.step) for metric in record.metrics)
-    task = KeptTask(record.title, record.state, dict(record.params), dict(record.tags), metrics, below)
-    add_files(run, task, record.artifacts)
-    return task
 
 
 def find_kept(wanted: str) -> KeptRun:
@@ -115,8 +110,10 @@ def find_kept(wanted: str) -> KeptRun:
     """
     if (Path(wanted) / _INDEX).is_file():
         return _read(Path(wanted) / _INDEX)
-    found = [_read(file) for root in _ROOTS for file in Path(root).rglob(_INDEX)]
-    runs = sorted((run for run in found if run.tasks), key=lambda run: (run.started_ms, run.id))
+    files = [file for root in _ROOTS for file in Path(root).rglob(_INDEX) if (file.parent / _TASKS).is_file()]
+    # A run inside another's folder is a part of it.
+    parts = {file for file in files if any((above / _INDEX).is_file() for above in file.parent.parents)}
+    runs = sorted((_read(file) for file in files if file not in parts), key=lambda run: (run.started_ms, run.id))
     chosen = runs[-1:] if wanted == "latest" else [run for run in runs if run.id == wanted]
     if not chosen:
         known = ", ".join(run.id for run in runs[-5:]) or "none in outputs/ and multirun/"
@@ -127,25 +124,50 @@ def find_kept(wanted: str) -> KeptRun:
 
 def _read(file: Path) -> KeptRun:
     data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return KeptRun(folder=file.parent, tasks=_read_tasks(file.parent / _TASKS), **data)
+    logged = dict(_whole_lines(file.parent / _LOGGED))
+    return KeptRun(folder=file.parent, logged=logged, **data)
 
 
-def _read_tasks(file: Path) -> tuple[KeptTask, ...]:
-    """Read the tasks, each as its last whole line has it."""
-    tasks: dict[str, KeptTask] = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
-        try:
-            task = _task(json.loads(line))
-        except json.JSONDecodeError:
-            # The blank first line, or one that a crash cut off: its task was not kept.
-            continue
-        tasks[task.folder] = task
-    return tuple(tasks.values())
+def _line(record: Record, files: Mapping[str, Any]) -> str:
+    metrics = [(metric.key, _told(metric.value), metric.step) for metric in record.metrics]
+    data = {"key": record.key, "title": record.title, "state": record.state}
+    return json.dumps({**data, "params": record.params, "tags": record.tags, "metrics": metrics, "files": files})
 
 
-def _task(data: dict[str, Any]) -> KeptTask:
-    metrics: Iterable[Any] = data.pop("metrics")
-    return KeptTask(metrics=tuple((key, value, step) for key, value, step in metrics), **data)
+def _record(line: Mapping[str, Any], files: Files) -> Record:
+    return Record(
+        key=line["key"],
+        title=line["title"],
+        state=line["state"],
+        params=line["params"],
+        tags=line["tags"],
+        metrics=tuple(Metric(key, float(value), step) for key, value, step in line["metrics"]),
+        artifacts=files.read(line["files"]),
+    )
+
+
+def _append(file: Path, lines: Sequence[str]) -> None:
+    with file.open("a", encoding="utf-8") as stream:
+        # The line break comes first, so that a line cut off by a crash spoils no other.
+        stream.write("".join(f"\n{line}" for line in lines))
+        _to_disk(stream)
+
+
+def _to_disk(stream: Any) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _whole_lines(file: Path) -> Iterator[Any]:
+    """Read a file of JSON lines, without blank ones and those that a crash cut off."""
+    if not file.is_file():
+        return
+    with file.open(encoding="utf-8") as stream:
+        for line in stream:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
 
 
 def _told(value: float) -> float | str:

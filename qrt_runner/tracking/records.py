@@ -1,25 +1,25 @@
-"""What a task's MLflow run will hold, as plain data; knows numpy and pyarrow, and not MLflow."""
+"""What a task's MLflow run will hold, as plain data; knows numpy, and not MLflow."""
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from qrt_runner.config import fingerprint
+from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tidy_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from qrt_runner.results import TaskResult
+    from qrt_runner.results import JobResult, Ledger, TaskResult
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
 """What MLflow takes in no name of a param or metric."""
+_TABLE: Final = "results.parquet"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Metric:
 class Record:
     """Everything that one task's MLflow run holds."""
 
+    key: str
+    """Tells it apart within its run: index of the point and name of the task."""
+
     title: str
     """Name of the MLflow run."""
 
@@ -47,42 +50,103 @@ class Record:
     artifacts: Mapping[str, bytes]
     """Content by artifact path."""
 
-
-def record_of(result: TaskResult, run: str, environment: Mapping[str, Any]) -> Record:
-    """Return the record of a task's result.
-
-    Args:
-        result: What happened.
-        run: Id of the run that the task belongs to.
-        environment: Versions and git state.
-    """
-    state = "FINISHED" if result.state == "done" else "FAILED"
-    artifacts = {"config.yaml": result.point.config_yaml.encode(), "environment.json": _json(environment)}
-    artifacts |= {**_result_files(result), **result.files}
-    return Record(_title(result), state, _params(result), _tags(result, run), tuple(_metrics(result)), artifacts)
+    rows: Sequence[Row] = ()
+    """Its tidy table; empty where it was read from disk."""
 
 
-def tidy_rows(result: TaskResult) -> list[dict[str, Any]]:
-    """Return one row per parameter set and observable; one per parameter set where there is no observable."""
-    rows = []
-    found, comparison = result.expectations, result.comparison
-    for index, values in enumerate(result.parameter_values):
-        start: dict[str, Any] = {"point": result.point.index, "task": result.name, "parameter_set": index}
-        start |= {name: float(value) for name, value in zip(result.parameters, values, strict=True)}
-        start |= {"shots": result.counts.shots()[index]} if result.counts is not None else {}
-        for kind, series in (("hellinger", comparison.hellinger), ("p_success", comparison.p_success)):
-            start |= {kind: series[index]} if series else {}
-        if found is None or not found.names:
-            rows.append(start)
-            continue
-        for column, name in enumerate(found.names):
-            row = {**start, "observable": name, "ev": float(found.values[index, column])}
-            row["std"] = float(found.errors[index, column])
-            if comparison.ideal is not None:
-                row["ideal"] = float(comparison.ideal[index, column])
-                row["error"] = row["ev"] - row["ideal"]
-            rows.append(row)
-    return rows
+@dataclass
+class Records:
+    """Makes the records of one run; remembers what its tasks have in common."""
+
+    run: str
+    """Id of the run."""
+
+    environment: Mapping[str, Any]
+    """Versions and git state."""
+
+    _environments: dict[int | None, bytes] = field(default_factory=dict)
+    _jobs: dict[int, tuple[JobResult, str]] = field(default_factory=dict)
+    _ledgers: dict[int, tuple[Ledger, str]] = field(default_factory=dict)
+    _calibrations: dict[int, tuple[Any, bytes]] = field(default_factory=dict)
+
+    def of(self, result: TaskResult) -> Record:
+        """Return the record of a task's result."""
+        rows = tidy_rows(result)
+        artifacts = {"config.yaml": result.point.config_yaml().encode(), "environment.json": self._around(result)}
+        return Record(
+            key=f"{result.point.index}-{result.name}",
+            title=_title(result),
+            state="FINISHED" if result.state == "done" else "FAILED",
+            params=_params(result),
+            tags=_tags(result, self.run),
+            metrics=tuple(_metrics(result)),
+            artifacts={**artifacts, **self._result_files(result, rows), **result.files},
+            rows=rows,
+        )
+
+    def _around(self, result: TaskResult) -> bytes:
+        seed = result.point.experiment.document.seed
+        if seed not in self._environments:
+            self._environments[seed] = as_json({**self.environment, "seed": seed})
+        return self._environments[seed]
+
+    def _result_files(self, result: TaskResult, rows: Sequence[Row]) -> dict[str, bytes]:
+        jobs = ",\n".join(
+            _once(self._jobs, job, lambda job: as_json(job.record).decode().strip()) for job in result.jobs
+        )
+        files = {"results.json": self._results(result, rows), "jobs.json": f"[\n{jobs}\n]\n".encode()}
+        if result.counts is not None:
+            files["counts.json"] = as_json(result.counts.by_register())
+            if len(result.counts.registers) > 1:
+                files["counts_joint.json"] = as_json(result.counts.joint)
+        if result.calibration is not None:
+            files["calibration.json"] = _once(self._calibrations, result.calibration, as_json)
+        if result.error:
+            files["error.txt"] = (result.error + "\n").encode()
+        return files
+
+    def _results(self, result: TaskResult, rows: Sequence[Row]) -> bytes:
+        details = result.expectations.details if result.expectations is not None else {}
+        told = {
+            "state": result.state,
+            "error": result.error or None,
+            "backend": result.backend,
+            "parameters": list(result.parameters),
+            "rows": rows,
+            "details": {name: np.asarray(value).tolist() for name, value in details.items()},
+            "notes": list(result.notes),
+        }
+        ledger = _once(self._ledgers, result.ledger, _ledger_as_json)
+        return as_json(told).rstrip().removesuffix(b"\n}") + f',\n "mitigation": {ledger}\n}}\n'.encode()
+
+
+def with_table(record: Record) -> Record:
+    """Return a record with its tidy rows as Parquet; they are read from `results.json` where it was read from disk."""
+    if _TABLE in record.artifacts:
+        return record
+    return replace(record, artifacts={**record.artifacts, _TABLE: parquet_of(rows_of(record))})
+
+
+def rows_of(record: Record) -> Sequence[Row]:
+    """Return a record's tidy rows."""
+    return record.rows or [numbers_in(row) for row in json.loads(record.artifacts["results.json"])["rows"]]
+
+
+def _once(known: dict[int, tuple[Any, Any]], thing: Any, make: Any) -> Any:
+    """Return what is made of a thing that tasks share; it is held beside, so that no other one gets its id."""
+    if id(thing) not in known:
+        known[id(thing)] = thing, make(thing)
+    return known[id(thing)][1]
+
+
+def _ledger_as_json(ledger: Ledger) -> str:
+    told = {
+        "requested": ledger.requested,
+        "applied": list(ledger.applied),
+        "ignored": dict(ledger.ignored),
+        "resolved": dict(ledger.resolved),
+    }
+    return as_json(told).decode().strip()
 
 
 def _title(result: TaskResult) -> str:
@@ -144,86 +208,22 @@ def _metrics(result: TaskResult) -> Iterator[Metric]:
     yield Metric("time/queue_s", sum(job.queue_s for job in result.jobs), 0)
     yield Metric("time/run_s", sum(job.run_s for job in result.jobs), 0)
     yield Metric("usage/quantum_s", sum(job.quantum_s for job in result.jobs), 0)
-    comparison = result.comparison
+    missing = frozenset(result.missing)
+    for key, values in _series(result):
+        yield from (Metric(key, value, step) for step, value in enumerate(values) if step not in missing)
+
+
+def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
+    """Return the metrics that have one step per parameter set."""
+    comparison, found = result.comparison, result.expectations
     if result.counts is not None:
-        yield from _series("fidelity/hellinger", comparison.hellinger)
-        yield from _series("p_success", comparison.p_success)
-    if result.expectations is not None:
-        found = result.expectations
-        for column, name in enumerate(found.names):
-            key = _NOT_IN_NAMES.sub("_", name)
-            yield from _series(f"ev/{key}", found.values[:, column])
-            yield from _series(f"std/{key}", found.errors[:, column])
-            if comparison.ideal is not None:
-                yield from _series(f"ideal/{key}", comparison.ideal[:, column])
-                yield from _series(f"error/{key}", found.values[:, column] - comparison.ideal[:, column])
-
-
-def _series(key: str, values: Any) -> Iterator[Metric]:
-    for step, value in enumerate(values):
-        yield Metric(key, float(value), step)
-
-
-def _result_files(result: TaskResult) -> dict[str, bytes]:
-    files = {
-        "results.json": _json(_results(result)),
-        "jobs.json": _json([job.record for job in result.jobs]),
-    }
-    if result.counts is not None:
-        files["counts.json"] = _json(result.counts.by_register())
-        if len(result.counts.registers) > 1:
-            files["counts_joint.json"] = _json(result.counts.joint)
-    if result.calibration is not None:
-        files["calibration.json"] = _json(result.calibration)
-    if result.error:
-        files["error.txt"] = (result.error + "\n").encode()
-    return files
-
-
-def _results(result: TaskResult) -> dict[str, Any]:
-    ledger = result.ledger
-    details = result.expectations.details if result.expectations is not None else {}
-    return {
-        "state": result.state,
-        "error": result.error or None,
-        "backend": result.backend,
-        "parameters": list(result.parameters),
-        "rows": tidy_rows(result),
-        "details": {name: np.asarray(value).tolist() for name, value in details.items()},
-        "mitigation": {
-            "requested": ledger.requested,
-            "applied": list(ledger.applied),
-            "ignored": dict(ledger.ignored),
-            "resolved": dict(ledger.resolved),
-        },
-        "notes": list(result.notes),
-    }
-
-
-def table_of(result: TaskResult) -> bytes:
-    """Return the tidy rows as Parquet."""
-    return _parquet(tidy_rows(result))
-
-
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    stream = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist(rows), stream)
-    return stream.getvalue()
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(_plain(value), indent=1, default=str, allow_nan=False) + "\n").encode()
-
-
-def _plain(value: Any) -> Any:
-    """Write what JSON has no number for as text: `inf`, `-inf`, `nan`."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+        yield "fidelity/hellinger", comparison.hellinger
+        yield "p_success", comparison.p_success
+    for column, name in enumerate(found.names if found is not None else ()):
+        assert found is not None
+        key, values = _NOT_IN_NAMES.sub("_", name), found.values[:, column]
+        yield f"ev/{key}", values.tolist()
+        yield f"std/{key}", found.errors[:, column].tolist()
+        if comparison.ideal is not None:
+            yield f"ideal/{key}", comparison.ideal[:, column].tolist()
+            yield f"error/{key}", (values - comparison.ideal[:, column]).tolist()

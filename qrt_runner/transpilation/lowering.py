@@ -1,4 +1,4 @@
-"""Lowers a circuit to a target once; may know qiskit, and neither Hydra nor MLflow."""
+"""Lowers a circuit to a target once, or remembers how it was lowered; knows qiskit, imported once it is needed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qiskit import QuantumCircuit
-from qiskit.exceptions import QiskitError
-from qiskit.transpiler import generate_preset_pass_manager
-
 from qrt_runner.errors import refuse
+from qrt_runner.transpilation.cache import Cache, cache_folder
 
 if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
     from qrt_runner import config
     from qrt_runner.backends import Device
+    from qrt_runner.transpilation.entries import Remembered
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,10 @@ class Lowered:
     """Index in `circuit`, at its end, of each logical qubit."""
 
     seconds: float
+    """Spent on transpiling; 0 where the ISA circuit comes from the cache."""
+
+    cached: bool
+    """Whether the ISA circuit comes from the cache."""
 
     def observable(self, logical: SparsePauliOp) -> SparsePauliOp:
         """Return an observable over the logical qubits as one over the qubits of `circuit`."""
@@ -51,15 +54,15 @@ def lower(circuit: QuantumCircuit, device: Device, section: config.Transpile) ->
     if circuit.num_qubits > device.num_qubits:
         given = f"a circuit of {circuit.num_qubits} qubits for {device.name}"
         raise refuse("circuit", given, f"at most {device.num_qubits} qubits", "fewer qubits, or a larger backend")
-    start = time.perf_counter()
-    isa = _checked(circuit, device) if section.kind == "none" else _transpiled(circuit, device, section)
+    isa, seconds = _isa(circuit, device, section)
+    cached = seconds is None
     layout = tuple(isa.layout.final_index_layout()) if isa.layout is not None else tuple(range(circuit.num_qubits))
     active = _active(isa, layout)
     if not device.shrinks:
-        return Lowered(isa, isa, active, layout, time.perf_counter() - start)
+        return Lowered(isa, isa, active, layout, seconds or 0.0, cached)
     index = {qubit: position for position, qubit in enumerate(active)}
-    small = _on(isa, index)
-    return Lowered(isa, small, active, tuple(index[qubit] for qubit in layout), time.perf_counter() - start)
+    positions = tuple(index[qubit] for qubit in layout)
+    return Lowered(isa, _on(isa, index), active, positions, seconds or 0.0, cached)
 
 
 def two_qubit_gates(circuit: QuantumCircuit) -> int:
@@ -76,7 +79,35 @@ def _two_qubit_gates_inside(circuit: QuantumCircuit) -> int:
     return count
 
 
+def _isa(circuit: QuantumCircuit, device: Device, section: config.Transpile) -> tuple[QuantumCircuit, float | None]:
+    """Return the ISA circuit and the seconds that transpiling took, None where it did not take place."""
+    start = time.perf_counter()
+    if section.kind == "none":
+        return _checked(circuit, device), time.perf_counter() - start
+    place = _place(circuit, device, section) if section.cache else None
+    if place is not None and (known := place.recall(circuit)) is not None:
+        return known, None
+    start = time.perf_counter()
+    isa = _transpiled(circuit, device, section)
+    seconds = time.perf_counter() - start
+    if place is not None:
+        place.keep(isa)
+    return isa, seconds
+
+
+def _place(circuit: QuantumCircuit, device: Device, section: config.Transpile) -> Remembered | None:
+    """Return where the cache holds the ISA circuit, if it may: see `identify`."""
+    from qrt_runner.transpilation.entries import Remembered
+    from qrt_runner.transpilation.identity import identify
+
+    identity = identify(circuit, device.target, section)
+    return None if identity is None else Remembered(Cache(cache_folder(), section.cache_limit_mib), identity)
+
+
 def _transpiled(circuit: QuantumCircuit, device: Device, section: config.Transpile) -> QuantumCircuit:
+    from qiskit.exceptions import QiskitError
+    from qiskit.transpiler import generate_preset_pass_manager
+
     try:
         passes = generate_preset_pass_manager(
             optimization_level=section.optimization_level,
@@ -88,7 +119,7 @@ def _transpiled(circuit: QuantumCircuit, device: Device, section: config.Transpi
         )
         return passes.run(circuit)
     except QiskitError as error:
-        asked = section.model_dump(exclude={"kind", "seed"}, exclude_none=True)
+        asked = section.model_dump(exclude={"kind", "seed", "cache", "cache_limit_mib"}, exclude_none=True)
         given = f"{asked}, with which {device.name} cannot be reached: {error.message}"
         raise refuse("transpile", given, "what Qiskit's preset pass manager takes", "transpile=default") from error
 
@@ -117,6 +148,8 @@ def _active(circuit: QuantumCircuit, layout: tuple[int, ...]) -> tuple[int, ...]
 
 def _on(circuit: QuantumCircuit, index: dict[int, int]) -> QuantumCircuit:
     """Return the circuit on some of its qubits, renumbered by `index`; its classical side stays as it is."""
+    from qiskit import QuantumCircuit
+
     small = QuantumCircuit(len(index), name=circuit.name, global_phase=circuit.global_phase)
     small.add_bits([bit for bit in circuit.clbits if not circuit.find_bit(bit).registers])
     for register in circuit.cregs:

@@ -1,0 +1,33 @@
+"""Prints what a run says; knows the standard library only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qrt_runner.results import TaskResult
+
+
+def announce(words: str) -> None:
+    """Tell what is going on, where somebody watches."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{words}\n")
+
+
+def show(result: TaskResult, tasks: int) -> None:
+    """Print a task's numbers: the fewer, the more tasks the run has."""
+    from qrt_runner.runner import told_in_sweep
+
+    say("".join(f"{line}\n" for line in told_in_sweep(result, tasks)))
+
+
+def say(words: str) -> None:
+    """Print; where nobody listens any more (`| head`), the run goes on and is recorded without a word."""
+    try:
+        sys.stdout.write(words)
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process

@@ -1,0 +1,129 @@
+"""What a parameter set costs a job, and how many fit into one; knows the modules above it.
+
+The memory of a simulator's job was measured with 4-qubit circuits on `fake_manila` (Aer 0.18, runtime 0.51): each
+circuit, and each of its operations, is copied as Python objects, and each shot is held as text.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from qiskit.quantum_info import PauliList
+
+from qrt_runner.errors import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+    from qrt_runner.config import Limits
+
+_MIB: Final = 2**20
+_BYTES_OF_CIRCUIT: Final = 30_000
+_BYTES_OF_OPERATION: Final = 600
+_BYTES_OF_SHOT: Final = 100
+_SENT_OF_OPERATION: Final = 60
+_SENT_OF_VALUE: Final = 11
+"""A double in base 64."""
+
+_RANDOMIZATIONS: Final = 32
+_SHOTS_OF_RANDOMIZATION: Final = 64
+"""What `auto` means: at most so many randomizations, of at least so many shots each."""
+
+
+@dataclass(frozen=True)
+class SetCost:
+    """What each parameter set of a PUB costs."""
+
+    executions: int
+    """Circuits, randomizations and measurement bases included, times their shots."""
+
+    payload_bytes: float
+    memory_bytes: float
+
+    fixed_payload_bytes: float
+    """What the PUB sends however many sets it has."""
+
+
+def cost_of(
+    mode: str,
+    circuit: QuantumCircuit,
+    observables: Mapping[str, SparsePauliOp],
+    shots: int,
+    resolved: Mapping[str, Any],
+) -> SetCost:
+    """Return what each parameter set of a PUB costs.
+
+    Args:
+        mode: `raw`, `sampler` or `estimator`.
+        circuit: The circuit as submitted.
+        observables: Over its qubits.
+        shots: Per parameter set and measurement basis.
+        resolved: The primitive's options after the platform's own resolution; empty in raw mode.
+    """
+    randomizations = _randomizations(resolved, shots)
+    variants = randomizations * (_bases(observables) * _noise_factors(resolved) if mode == "estimator" else 1)
+    shots_each = math.ceil(shots / randomizations)
+    size = circuit.size()
+    terms = sum(len(operator) * (operator.num_qubits + 8) for operator in observables.values())
+    return SetCost(
+        executions=variants * shots_each,
+        payload_bytes=_SENT_OF_VALUE * circuit.num_parameters,
+        memory_bytes=variants * (_BYTES_OF_CIRCUIT + _BYTES_OF_OPERATION * size + _BYTES_OF_SHOT * shots_each),
+        fixed_payload_bytes=_SENT_OF_OPERATION * size + terms,
+    )
+
+
+def sets_at_once(cost: SetCost, limits: Limits, max_circuits: int | None = None) -> float:
+    """Return how many parameter sets of a PUB fit into a job of their own; infinite without limits.
+
+    Raises:
+        ConfigError: Where not even one does.
+    """
+    if limits.executions is not None and cost.executions > limits.executions:
+        raise _too_large("executions", f"{cost.executions} of a single parameter set", limits.executions, "fewer shots")
+    if limits.payload_mib is not None and cost.fixed_payload_bytes + cost.payload_bytes > limits.payload_mib * _MIB:
+        sent = (cost.fixed_payload_bytes + cost.payload_bytes) / _MIB
+        raise _too_large("payload_mib", f"{sent:.3g} MiB of a single circuit", limits.payload_mib, "a smaller circuit")
+    room = [float(limit) for limit in (limits.parameter_sets, max_circuits) if limit is not None]
+    if limits.executions is not None:
+        room.append(limits.executions / cost.executions)
+    if limits.payload_mib is not None and cost.payload_bytes:
+        room.append((limits.payload_mib * _MIB - cost.fixed_payload_bytes) / cost.payload_bytes)
+    if limits.memory_mib is not None:
+        room.append(limits.memory_mib * _MIB / cost.memory_bytes)
+    return max(math.floor(least), 1) if (least := min(room, default=math.inf)) != math.inf else least
+
+
+def _too_large(name: str, given: str, limit: float, remedy: str) -> Exception:
+    return refuse(f"backend.limits.{name}", given, f"at most {limit:g} a job", f"{remedy}, or another limit")
+
+
+def _randomizations(resolved: Mapping[str, Any], shots: int) -> int:
+    twirling: Mapping[str, Any] = resolved.get("twirling") or {}
+    if not (twirling.get("enable_gates") or twirling.get("enable_measure")):
+        return 1
+    number, shots_each = twirling["num_randomizations"], twirling["shots_per_randomization"]
+    if number != "auto":
+        return int(number)
+    if shots_each == "auto":
+        shots_each = max(_SHOTS_OF_RANDOMIZATION, math.ceil(shots / _RANDOMIZATIONS))
+    return math.ceil(shots / int(shots_each))
+
+
+def _noise_factors(resolved: Mapping[str, Any]) -> int:
+    resilience: Mapping[str, Any] = resolved.get("resilience") or {}
+    if not resilience.get("zne_mitigation"):
+        return 1
+    factors = resilience["zne"]["noise_factors"]
+    return 3 if factors == "auto" else len(factors)
+
+
+def _bases(observables: Mapping[str, SparsePauliOp]) -> int:
+    """Return the number of measurement bases: groups of qubit-wise commuting Pauli strings."""
+    labels = sorted({label for operator in observables.values() for label in operator.paulis.to_labels()})
+    return len(PauliList(labels).group_commuting(qubit_wise=True)) if labels else 1

@@ -1,0 +1,61 @@
+"""Joins the parts of a task that came from several jobs; knows numpy and results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qrt_runner.results import Counts, Expectations, PubResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Part = tuple[np.ndarray, PubResult | None]
+"""Indices of parameter sets, shape (sets here,), and what came of them: nothing where their job failed."""
+
+
+def joined(parts: Sequence[Part]) -> tuple[PubResult | None, tuple[int, ...]]:
+    """Return a task's results in the order of its parameter sets, and the sets of which there is no result.
+
+    Of such a set counts are empty and numbers are NaN. Where there is no result at all, the first return is None.
+    """
+    (sets, first), *others = parts
+    if not others and first is not None and (np.diff(sets) > 0).all():
+        return first, ()
+    there = [(sets, pub) for sets, pub in parts if pub is not None]
+    missing = sorted(int(index) for sets, pub in parts if pub is None for index in sets)
+    if not there:
+        return None, tuple(missing)
+    total = sum(len(sets) for sets, _ in parts)
+    return PubResult(_counts(there, total), _expectations(there, total)), tuple(missing)
+
+
+def _counts(parts: Sequence[tuple[np.ndarray, PubResult]], total: int) -> Counts | None:
+    found = [(sets, pub.counts) for sets, pub in parts if pub.counts is not None]
+    if not found:
+        return None
+    joint = {int(index): row for sets, counts in found for index, row in zip(sets, counts.joint, strict=True)}
+    return Counts(found[0][1].registers, tuple(joint.get(index, {}) for index in range(total)))
+
+
+def _expectations(parts: Sequence[tuple[np.ndarray, PubResult]], total: int) -> Expectations | None:
+    found = [(sets, pub.expectations) for sets, pub in parts if pub.expectations is not None]
+    if not found:
+        return None
+    first = found[0][1]
+    details = {
+        name: _array([(sets, one.details[name]) for sets, one in found], total)
+        for name in first.details
+        if all(name in one.details for _, one in found)
+    }
+    values = _array([(sets, one.values) for sets, one in found], total)
+    errors = _array([(sets, one.errors) for sets, one in found], total)
+    return Expectations(first.names, values, errors, details)
+
+
+def _array(parts: Sequence[tuple[np.ndarray, np.ndarray]], total: int) -> np.ndarray:
+    whole = np.full((total, *parts[0][1].shape[1:]), np.nan)
+    for sets, array in parts:
+        whole[sets] = array
+    return whole

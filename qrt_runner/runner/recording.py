@@ -1,0 +1,118 @@
+"""Keeps each result on disk as it comes, then shows it, then logs it; knows the modules above it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from qrt_runner.errors import TrackingError
+from qrt_runner.tracking import Record, Records, environment, parquet_of, sweep_rows, with_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from qrt_runner.config import Tracking
+    from qrt_runner.results import TaskResult
+    from qrt_runner.runner.outcome import Outcome
+    from qrt_runner.tracking import KeptRun
+    from qrt_runner.tracking.store import Recorder
+
+TABLE: Final = "results.parquet"
+
+
+@dataclass
+class Recording:
+    """Lives as long as results come."""
+
+    outcome: Outcome
+    kept: KeptRun
+    tracking: Tracking
+    show: Callable[[TaskResult, int], None]
+    tasks: int
+    """How many tasks the run has."""
+
+    draws: bool
+    """Whether figures are drawn."""
+
+    records: Records = field(init=False)
+    recorder: Recorder | None = None
+    open: ExitStack = field(default_factory=ExitStack)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Note versions and git state before anything runs."""
+        self.records = Records(self.outcome.run, environment())
+
+    def __enter__(self) -> Self:
+        """Open nothing yet: the store is opened with the first result."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Close the store, and end what is open in it."""
+        self.open.close()
+
+    def take(self, results: Sequence[TaskResult]) -> None:
+        """Keep results on disk before anything else is done with them; then show and log them."""
+        if not results:
+            return
+        records = [self.records.of(result) for result in results]
+        self.kept.keep(records)
+        for result, record in zip(results, records, strict=True):
+            self.outcome.note(result)
+            self.show(result, self.tasks)
+            if self.kept.grouped:
+                self.rows += sweep_rows(result, record.rows)
+        self._add_derived(results, records)
+
+    def close(self) -> None:
+        """Keep and log what tells of the run as a whole."""
+        files = {TABLE: parquet_of(self.rows)} if self.rows else {}
+        for name, content in files.items():
+            (self.kept.folder / name).write_bytes(content)
+        if self.tracking.kind == "off" or not self.outcome.results:
+            return
+        if self.kept.interrupted:
+            # Some may have been kept and not handed over any more; those that were are left alone.
+            self._logging(lambda recorder: recorder.log([*self.kept.records()]))
+        self._logging(lambda recorder: recorder.end(self.outcome.state, files))
+
+    def _add_derived(self, results: Sequence[TaskResult], records: Sequence[Record]) -> None:
+        """Add what can be made again from a kept result: its table and, where they are wanted, its figures."""
+        if self.kept.grouped and self.tracking.kind == "off" and not self.draws:
+            return
+        whole = [self._with_derived(result, record) for result, record in zip(results, records, strict=True)]
+        if self.kept.folders or self.draws:
+            self.kept.keep(whole)
+        if self.tracking.kind != "off":
+            self._logging(lambda recorder: recorder.log(whole))
+
+    def _with_derived(self, result: TaskResult, record: Record) -> Record:
+        whole = with_table(record)
+        figures = self._drawn(result) if self.draws and result.state == "done" else {}
+        return replace(whole, artifacts={**whole.artifacts, **figures}) if figures else whole
+
+    def _drawn(self, result: TaskResult) -> dict[str, bytes]:
+        """Return the figures of a result; one that cannot be drawn is told, and costs nothing else."""
+        from qrt_runner.plots import figures
+
+        try:
+            return figures(result)
+        except Exception as error:  # noqa: BLE001 - a figure is an extra: whatever it raises must not cost a result
+            self.outcome.troubles.append(f"no figures of task {result.name}: {type(error).__name__}: {error}")
+            return {}
+
+    def _logging(self, log: Callable[[Recorder], None]) -> None:
+        """Log to MLflow until that fails once; the results are on disk, and `action=collect` logs them."""
+        if self.outcome.unlogged:
+            return
+        from qrt_runner.tracking.store import Recorder
+
+        try:
+            if self.recorder is None:
+                self.recorder = self.open.enter_context(Recorder(self.kept, self.tracking.uri))
+            log(self.recorder)
+        except TrackingError as error:
+            self.outcome.unlogged = True
+            self.outcome.exit_code = self.outcome.exit_code or error.exit_code
+            self.outcome.troubles.append(str(error))

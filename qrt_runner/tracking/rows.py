@@ -1,0 +1,138 @@
+"""A record as the rows that MLflow would write for it; knows the standard library only.
+
+Source: `mlflow/store/tracking/sqlalchemy_store.py` of the versions in `proven`; the tests compare its rows with these.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from qrt_runner.tracking.writer import StoreError, params_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from qrt_runner.tracking.records import Metric, Record
+
+Row = tuple[str | int | float | None, ...]
+
+_LONGEST_NAME: Final = 250
+_NAME: Final = re.compile(r"[/\w.\- :]*$")
+
+# A run that an earlier attempt began, or that was deleted in the UI before it was whole, is written over.
+RUN: Final = """
+INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time,
+source_version, lifecycle_stage, artifact_uri, experiment_id) VALUES (?, ?, 'UNKNOWN', '', '', ?, ?, ?, ?, '', 'active',
+?, ?) ON CONFLICT (run_uuid) DO UPDATE SET status = excluded.status, end_time = excluded.end_time,
+lifecycle_stage = 'active', deleted_time = NULL
+"""
+PARAM: Final = "INSERT OR REPLACE INTO params (run_uuid, key, value) VALUES (?, ?, ?)"
+TAG: Final = "INSERT OR REPLACE INTO tags (run_uuid, key, value) VALUES (?, ?, ?)"
+METRIC: Final = (
+    "INSERT OR IGNORE INTO metrics (run_uuid, key, step, value, is_nan, timestamp) VALUES (?, ?, ?, ?, ?, ?)"
+)
+LATEST: Final = """
+INSERT OR REPLACE INTO latest_metrics (run_uuid, key, step, value, is_nan, timestamp) VALUES (?, ?, ?, ?, ?, ?)
+"""
+STALE: Final = "DELETE FROM metrics WHERE run_uuid = ? AND key = ?"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record with what it gets in the store."""
+
+    record: Record
+    run: str
+    artifact_uri: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all runs that are written together have in common."""
+
+    experiment: int
+    user: str
+    started_ms: int
+    now_ms: int
+
+
+def rows_of(entries: Sequence[Entry], around: Surroundings) -> dict[str, list[Row]]:
+    """Return the rows of some runs by the statement that inserts them, in the order of insertion.
+
+    Raises:
+        StoreError: Where MLflow would refuse a name.
+    """
+    tables: dict[str, list[Row]] = {RUN: [_run(entry, around) for entry in entries], PARAM: [], TAG: []}
+    tables |= {METRIC: [], LATEST: []}
+    for entry in entries:
+        tables[PARAM] += _texts(entry.run, params_of(entry.record))
+        tables[TAG] += _texts(entry.run, entry.tags)
+        metrics = [_metric(entry.run, metric, around.now_ms) for metric in entry.record.metrics]
+        tables[METRIC] += metrics
+        tables[LATEST] += _latest(metrics)
+    # The indexes begin with the key: sorted like them, neighbours land on the same page.
+    return {table: sorted(rows, key=_place) if table != RUN else rows for table, rows in tables.items()}
+
+
+def stale_of(entries: Iterable[Entry]) -> list[Row]:
+    """Return run and key of every metric of some runs."""
+    return [(entry.run, key) for entry in entries for key in {metric.key for metric in entry.record.metrics}]
+
+
+def _run(entry: Entry, around: Surroundings) -> Row:
+    record = entry.record
+    end_ms = None if record.state == "RUNNING" else around.now_ms
+    begin: Row = (entry.run, record.title, around.user, record.state, around.started_ms, end_ms)
+    return (*begin, entry.artifact_uri, around.experiment)
+
+
+def _texts(run: str, values: Mapping[str, str]) -> Iterator[Row]:
+    return ((run, checked(key), value) for key, value in values.items())
+
+
+def _metric(run: str, metric: Metric, now_ms: int) -> Row:
+    """Return a metric's row; SQL has no number for what is not finite, for which MLflow writes these."""
+    value = float(metric.value)
+    is_nan = math.isnan(value)
+    if is_nan:
+        value = 0.0
+    elif math.isinf(value):
+        value = math.copysign(sys.float_info.max, value)
+    return run, checked(metric.key), int(metric.step), value, int(is_nan), now_ms
+
+
+def _latest(metrics: Sequence[Row]) -> Iterable[Row]:
+    """Return the last row of each metric: that of the largest step, and of the largest value where it has several."""
+    latest: dict[object, Row] = {}
+    for row in metrics:
+        _, key, *order = row[:4]
+        known = latest.get(key)
+        if known is None or order > list(known[2:4]):
+            latest[key] = row
+    return latest.values()
+
+
+def _place(row: Row) -> tuple[str, str]:
+    return str(row[1]), str(row[0])
+
+
+@lru_cache(maxsize=4096)
+def checked(name: str) -> str:
+    """Return a name that MLflow takes for params, tags and metrics.
+
+    Raises:
+        StoreError: Where it takes it not; it treats names as paths of files.
+    """
+    normal = posixpath.normpath(name)
+    is_path = normal == name and normal != "." and not normal.startswith(("..", "/"))
+    if not _NAME.match(name) or not is_path or len(name) > _LONGEST_NAME:
+        msg = f"MLflow takes no param, tag or metric of the name {name!r}"
+        raise StoreError(msg)
+    return name

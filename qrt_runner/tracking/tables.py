@@ -1,0 +1,126 @@
+"""Tidy tables of results, as Parquet and as JSON; knows pyarrow, and not MLflow."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from qrt_runner.results import TaskResult
+
+Row = dict[str, Any]
+_AS_TEXT: Final = ("inf", "-inf", "nan")
+
+
+def tidy_rows(result: TaskResult) -> list[Row]:
+    """Return one row per parameter set and observable; one per parameter set where there is no observable.
+
+    Parameter sets of which there is no result have no row.
+    """
+    rows = []
+    found, missing = result.expectations, frozenset(result.missing)
+    for index, start in enumerate(_starts(result)):
+        if index in missing:
+            continue
+        if found is None or not found.names:
+            rows.append(start)
+            continue
+        for column, name in enumerate(found.names):
+            row = {**start, "observable": name, "ev": float(found.values[index, column])}
+            row["std"] = float(found.errors[index, column])
+            if result.comparison.ideal is not None:
+                row["ideal"] = float(result.comparison.ideal[index, column])
+                row["error"] = row["ev"] - row["ideal"]
+            rows.append(row)
+    return rows
+
+
+def _starts(result: TaskResult) -> Iterable[Row]:
+    """Return what all rows of a parameter set begin with."""
+    comparison = result.comparison
+    shots = result.counts.shots() if result.counts is not None else repeat(None)
+    hellinger, success = comparison.hellinger or repeat(None), comparison.p_success or repeat(None)
+    columns = zip(result.parameter_values.tolist(), shots, hellinger, success, strict=False)
+    for index, (values, count, fidelity, share) in enumerate(columns):
+        start: Row = {"point": result.point.index, "task": result.name, "parameter_set": index}
+        start |= zip(result.parameters, values, strict=True)
+        known = {"shots": count, "hellinger": fidelity, "p_success": share}
+        yield start | {name: value for name, value in known.items() if value is not None}
+
+
+def sweep_rows(result: TaskResult, rows: Sequence[Row]) -> list[Row]:
+    """Return a point's rows with what was swept over, one column for each override that makes the point."""
+    swept = dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides)
+    start = {"state": result.state, **{name: _typed(word) for name, word in swept.items()}}
+    return [{**start, **row} for row in rows or [{"point": result.point.index, "task": result.name}]]
+
+
+def _typed(word: str) -> str | float:
+    """Return the number that an override gives, or its word."""
+    try:
+        found = json.loads(word)
+    except ValueError:
+        return word
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else word
+
+
+def parquet_of(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as Parquet; a column of words and numbers becomes one of words."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: _column([row.get(name) for row in rows]) for name in names}
+    stream = io.BytesIO()
+    parquet.write_table(pa.table(columns), stream)
+    return stream.getvalue()
+
+
+def _column(values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if value is None else str(value) for value in values])
+
+
+def as_json(value: Any) -> bytes:
+    """Return JSON with a line for each item of the outermost list or mapping, and for each row of a table in it."""
+    if isinstance(value, dict):
+        lines = (f" {json.dumps(str(name))}: {_line(item)}" for name, item in value.items())
+        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+    return ("[\n" + ",\n".join(f" {_line(item)}" for item in value) + "\n]\n").encode()
+
+
+def numbers_in(row: Row) -> Row:
+    """Read back as numbers what JSON holds as text."""
+    return {
+        name: float(value) if name not in ("task", "observable") and value in _AS_TEXT else value
+        for name, value in row.items()
+    }
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(f"  {_line(item)}" for item in value) + "\n ]"
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_plain(value), default=str, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """Write what JSON has no number for as text: `inf`, `-inf`, `nan`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
