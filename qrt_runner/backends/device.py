@@ -45,7 +45,8 @@ class Device:
     @property
     def num_qubits(self) -> float:
         """Number of qubits; infinite where the backend names none."""
-        return float("inf") if self.backend.num_qubits is None else int(self.backend.num_qubits)
+        width = self.target.num_qubits
+        return float("inf") if width is None else int(width)
 
     @property
     def target(self) -> Target:

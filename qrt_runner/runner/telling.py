@@ -6,10 +6,6 @@ import io
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.table import Table
-from uncertainties import ufloat
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,6 +23,8 @@ _MOST_ROWS: Final = 60
 
 def with_error(value: float, error: float) -> str:
     """Return a value with the digits that its standard error leaves meaningful, such as 0.891(20)."""
+    from uncertainties import ufloat
+
     if error != error or error == float("inf"):  # noqa: PLR0124 - NaN is not itself
         return f"{value:.4g} (no finite error)"
     return f"{value:.6g}" if error == 0 else f"{ufloat(value, error):.2uS}"
@@ -69,6 +67,9 @@ def headline(result: TaskResult) -> str:
 
 def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
     """Return the closing table: point, task, job id, session id, state, headline number."""
+    from rich.console import Console
+    from rich.table import Table
+
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("point", "task", "job id", "session id", "state", "headline number"):
         drawn.add_column(title, no_wrap=True, overflow="fold")
