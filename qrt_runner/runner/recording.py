@@ -67,7 +67,8 @@ class Recording:
 
     def close(self) -> None:
         """Keep and log what tells of the run as a whole."""
-        files = {TABLE: parquet_of(self.rows)} if self.rows else {}
+        rows = sorted(self.rows, key=lambda row: row["point"])
+        files = {TABLE: parquet_of(rows)} if rows else {}
         for name, content in files.items():
             (self.kept.folder / name).write_bytes(content)
         if self.tracking.kind == "off" or not self.outcome.results:
