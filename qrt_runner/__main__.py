@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from qrt_runner.config import Document, Experiment, Transpile
     from qrt_runner.launcher import Composition
     from qrt_runner.runner import Outcome
+    from qrt_runner.sessions import Orphan
 
 _INTERRUPTED: Final = 130
 _COLLECT_RARELY: Final = (200_000, 20, 100)
@@ -25,6 +27,8 @@ _COLLECT_RARELY: Final = (200_000, 20, 100)
 def main() -> int:
     """Run the command line and return its exit code."""
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Whoever ends us, what is open is closed and what was measured is kept, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     gc.set_threshold(*_COLLECT_RARELY)
     try:
         return _command(sys.argv[1:])
@@ -46,6 +50,7 @@ def _command(arguments: Sequence[str]) -> int:
         sys.stderr.write("reading the config\n")
     from qrt_runner.config import ShowCache, secrets_in_overrides
 
+    _close_orphans()
     if secrets := secrets_in_overrides(arguments):
         raise ConfigError(secrets)
     from qrt_runner.launcher import check_run_wide, compose_points, gathered, judged
@@ -61,6 +66,21 @@ def _command(arguments: Sequence[str]) -> int:
     if isinstance(first.action, ShowCache):
         return _cache(first.transpile, clear=first.action.clear)
     return _collect(first) if first.action.kind == "collect" else _run(composition, experiments, first)
+
+
+def _close_orphans() -> None:
+    """Close the sessions that killed commands left open, before anything else is done."""
+    from qrt_runner.sessions.orphans import close_orphans
+
+    for words in close_orphans(_close_orphan):
+        sys.stderr.write(f"{words}\n")
+
+
+def _close_orphan(orphan: Orphan) -> None:
+    from qrt_runner.backends import reopened
+    from qrt_runner.sessions import close_session
+
+    close_session(orphan.id or "", reopened(orphan.section))
 
 
 def _help_page() -> str:

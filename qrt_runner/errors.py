@@ -74,6 +74,10 @@ class AccessError(QrtError):
     exit_code = 3
 
 
+class JobError(QrtError):
+    """A job failed, and its points with it."""
+
+
 class TrackingError(QrtError):
     """MLflow could not be reached; the results are kept on disk and the message says how to log them."""
 

@@ -88,6 +88,29 @@ class Span:
 
 
 @dataclass(frozen=True)
+class GroupReport:
+    """What a session or batch spent its time with, by the service's clock."""
+
+    id: str
+    kind: str
+    jobs: int
+    wait_s: float
+    """From its first job's submission to that job's start."""
+
+    busy_s: float
+    """In which at least one of its jobs ran."""
+
+    idle_s: float
+    """Between its first job's start and its last job's end, while none ran."""
+
+    causes: tuple[str, ...]
+    """What caused the idling, the longest first."""
+
+    usage_s: float
+    """Quantum seconds of its jobs, which is what a batch, or jobs by themselves, are charged."""
+
+
+@dataclass(frozen=True)
 class JobResult:
     """What one job gave, with what identifies it."""
 
@@ -109,6 +132,9 @@ class JobResult:
     quantum_s: float
     error: str = ""
     """The backend's own reason, for a failed job."""
+
+    report: GroupReport | None = None
+    """Of its session group, once this was the last of its jobs."""
 
 
 @dataclass(frozen=True)

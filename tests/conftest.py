@@ -45,6 +45,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("QRT_CACHE_DIR", str(tmp_path / ".cache"))
+    monkeypatch.setenv("QRT_STATE_DIR", str(tmp_path / ".state"))
     for name in (
         "MLFLOW_TRACKING_URI",
         "QISKIT_IBM_TOKEN",

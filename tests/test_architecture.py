@@ -29,6 +29,7 @@ ORDER = (
     "transpilation",
     "mitigation",
     "modes",
+    "sessions",
     "plan",
     "execution",
     "analysis",
@@ -37,18 +38,23 @@ ORDER = (
     "runner",
     "launcher",
     "__main__",
+    "rehearsal",
 )
-"""A module imports only from those before it."""
+"""A module imports only from those before it; `backends` alone starts the rehearsal, in a process of its own."""
 
 PLATFORM = {"circuits", "backends", "transpilation", "mitigation", "modes", "plan", "execution", "analysis"}
 KNOWN_BY = {
     "hydra": {"__main__", "launcher"},
     "omegaconf": {"__main__", "launcher"},
-    "pydantic": {"config", "circuits", "mitigation"},  # the latter two put our words in front of pydantic's verdict
+    # circuits, backends and mitigation put our words in front of pydantic's verdict
+    "pydantic": {"config", "circuits", "backends", "mitigation", "rehearsal"},
     "pydantic_core": {"config", "circuits", "mitigation"},
-    "qiskit": PLATFORM,
-    "qiskit_aer": {"backends", "modes"},  # raw mode lets Aer bind the parameters
-    "qiskit_ibm_runtime": {"backends", "mitigation", "modes"},
+    "qiskit": PLATFORM | {"rehearsal"},
+    "qiskit_aer": {"backends", "modes", "rehearsal"},  # raw mode lets Aer bind the parameters
+    "qiskit_ibm_runtime": {"backends", "mitigation", "modes", "sessions", "rehearsal"},
+    "starlette": {"rehearsal"},
+    "uvicorn": {"rehearsal"},
+    "ibm_quantum_schemas": {"rehearsal"},
     "ibm_cloud_sdk_core": {"backends"},
     "mlflow": {"tracking"},
     "sqlalchemy": {"tracking"},
@@ -151,6 +157,7 @@ def test_every_module_has_a_place_in_the_order() -> None:
 def test_a_module_imports_only_from_those_above_it(module: str) -> None:
     """At module level, inside functions and for type checking alike."""
     allowed = {*ORDER[: ORDER.index(module) + 1], "SHIPPED", "__version__", ""}
+    allowed |= {"rehearsal"} if module == "backends" else set()
     own = [found for found in IMPORTS if found.top == "qrt_runner" and module_of(found.file) == module]
     assert [str(found) for found in own if found.own not in allowed] == []
 

@@ -15,7 +15,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
 from qrt_runner.backends import Device
-from qrt_runner.config import Limits
+from qrt_runner.config import Limits, Session
 from qrt_runner.modes import Pub, Submission
 from qrt_runner.plan.costs import SetCost
 from qrt_runner.plan.merging import Wanted, merged
@@ -198,13 +198,14 @@ def test_a_task_over_several_jobs_is_whole_again(turn, mode):
     (result,) = outcome_of(chosen).results
     assert len(result.jobs) == 3
     assert result.expectations.values[:, 1].tolist() == pytest.approx(np.cos(angles))
-    assert len(set(result.tags if hasattr(result, "tags") else [job.record["id"] for job in result.jobs])) == 3
+    assert len({job.record["id"] for job in result.jobs}) == 3
 
 
 COST = SetCost(executions=10, payload_bytes=8, memory_bytes=100, fixed_payload_bytes=50)
 ANGLE = Parameter("a")
 CIRCUIT = QuantumCircuit(1)
 CIRCUIT.rz(ANGLE, 0)
+BATCH = Session(kind="batch", scope="sweep", label=None, max_time=None, id=None)
 DEVICE = Device("none", None, "simulator", noisy=False)
 
 
@@ -225,7 +226,8 @@ def wanted_tasks(draw):
         pub = Pub(CIRCUIT, np.array(values)[:, None], {})
         one = Submission(DEVICE, None, (pub,), 10, 1)
         key, program = draw(st.sampled_from("ab")), draw(st.sampled_from("pqr"))
-        tasks.append(Wanted(number, "raw", one, key, program, lambda: "", COST, most, limits))
+        group = draw(st.sampled_from(["", "g", "h"]))
+        tasks.append(Wanted(number, "raw", one, key, program, lambda: "", COST, most, limits, BATCH, group))
     return tasks, limits
 
 
@@ -234,8 +236,11 @@ def wanted_tasks(draw):
 def test_every_set_is_in_one_place(drawn):
     """Whatever is merged and split: each set of each task is in one place, with its own values, within the limits."""
     tasks, limits = drawn
-    jobs, places = merged(tasks)
+    jobs, groups, places = merged(tasks)
     for task, found in zip(tasks, places, strict=True):
+        indices = {jobs[place.job].group for place in found}
+        assert (indices == {None}) == (not task.group_key)
+        assert len(indices) == 1
         sets = np.concatenate([place.sets for place in found])
         assert sorted(sets) == list(range(len(task.values)))
         for place in found:
@@ -246,6 +251,10 @@ def test_every_set_is_in_one_place(drawn):
     assert all(sum(len(pub.values) for pub in job.submission.pubs) <= limits.parameter_sets for job in jobs)
     assert all(limits.pubs is None or len(job.submission.pubs) <= limits.pubs for job in jobs)
     assert [job.index for job in jobs] == list(range(len(jobs)))
+    assert [[job.index for job in jobs if job.group == group.index] for group in groups] == [
+        list(group.jobs) for group in groups
+    ]
+    assert len(groups) == len({task.group_key for task in tasks} - {""})
 
 
 # Failing points

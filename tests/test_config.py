@@ -244,7 +244,7 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
         (
             ["backend.kind=qpu"],
             (
-                "backend.kind: given 'qpu'; allowed: aer, aer_noisy, fake, ibm, vendor; "
+                "backend.kind: given 'qpu'; allowed: aer, aer_noisy, fake, ibm, rehearsal, vendor; "
                 "remedy: choose one of the group: backend=<option>"
             ),
         ),
@@ -826,7 +826,7 @@ def first_point_of(words: Sequence[str]) -> list[str]:
 @pytest.mark.parametrize("name", FILES)
 def test_every_conf_file_composes_and_parses(name: str) -> None:
     """Every option of every group, with what it needs and nothing else."""
-    group, _, option = name.rpartition("/")
+    group, _, option = name.partition("/") if name.startswith("experiment/") else name.rpartition("/")
     chosen = [f"{group}={option}"] if group else []
     assert isinstance(parsed(*chosen, *MANDATORY.get(name, [])), Experiment)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from qrt_runner import config
 from qrt_runner.backends.device import Device
@@ -12,7 +15,16 @@ from qrt_runner.backends.simulators import fake_names, open_aer, open_fake, open
 if TYPE_CHECKING:
     from qrt_runner.config import Backend
 
-__all__ = ["Device", "check_fits", "fake_names", "open_device", "simulator_of"]
+__all__ = ["Device", "check_fits", "fake_names", "open_device", "reopened", "simulator_of"]
+
+
+def reopened(section: str) -> Device:
+    """Open a backend again from its section as `Device.section` keeps it.
+
+    Raises:
+        AccessError: Where an account or a service refuses.
+    """
+    return open_device(TypeAdapter(config.Backend).validate_json(section))
 
 
 def open_device(section: Backend) -> Device:
@@ -30,4 +42,10 @@ def open_device(section: Backend) -> Device:
         return open_fake(section)
     from qrt_runner.backends.remote import open_ibm, open_vendor
 
-    return open_ibm(section) if isinstance(section, config.Ibm) else open_vendor(section)
+    if isinstance(section, config.Rehearsal):
+        from qrt_runner.backends.rehearsing import open_rehearsal
+
+        opened = open_rehearsal(section)
+    else:
+        opened = open_ibm(section) if isinstance(section, config.Ibm) else open_vendor(section)
+    return replace(opened, section=section.model_dump_json())

@@ -39,6 +39,9 @@ class Device:
     method: str = "another simulation method"
     """What a user types in front of `=<method>` to choose another simulation method, for error texts."""
 
+    section: str = ""
+    """The section of the config that it was opened from, as JSON."""
+
     shrinks: bool = False
     """Whether circuits are simulated on their active qubits only."""
 

@@ -1,6 +1,6 @@
 """An experiment as frozen, validated sections; may know pydantic, and neither Hydra nor qiskit nor MLflow."""
 
-from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Limits, Vendor
+from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Limits, Rehearsal, Vendor
 from qrt_runner.config.explaining import nearest, shown
 from qrt_runner.config.parsing import (
     ONLY_TASK,
@@ -21,6 +21,7 @@ from qrt_runner.config.sections import (
     Raw,
     Reference,
     Sampler,
+    Session,
     ShowCache,
     Tracking,
     Transpile,
@@ -48,7 +49,9 @@ __all__ = [
     "Random",
     "Raw",
     "Reference",
+    "Rehearsal",
     "Sampler",
+    "Session",
     "ShowCache",
     "Task",
     "Tracking",

@@ -97,6 +97,30 @@ class Ibm(_Limited):
     filters: Filters
 
 
+class Rehearsal(_Limited):
+    """A service on this machine that behaves like IBM Quantum's."""
+
+    kind: Literal["rehearsal"]
+    name: Annotated[str, Field(min_length=1, examples=["fake_manila"])]
+    """The fake device that it simulates."""
+    plan: Annotated[Literal["premium", "open"], Field(examples=["premium"])]
+    """Plan of the account; the open one refuses dedicated sessions."""
+    queue_wait_s: Annotated[float, Field(ge=0, examples=[2.0])]
+    """How long a job outside any session waits, and a session before its first job."""
+    parallel_jobs: Annotated[int, Field(ge=1, examples=[5])]
+    """Jobs of one batch that run at once."""
+    interactive_timeout_s: Annotated[int, Field(ge=1, examples=[60])]
+    """After so many seconds without a job a session lets others go first."""
+    virtual_clock: bool
+    """Whether queues and jobs take no real time."""
+    seed: Annotated[int, Field(ge=0, lt=2**32, examples=[42])] | None
+    """Seed of the simulations; null for fresh randomness."""
+    store: Annotated[str, Field(min_length=1)] | None
+    """Folder of its jobs and sessions; null for one of the user's own."""
+    faults: list[dict[str, JsonValue]]
+    """What goes wrong."""
+
+
 class Vendor(_Limited):
     """Another vendor's `BackendV2`."""
 
@@ -109,4 +133,4 @@ class Vendor(_Limited):
     """Keyword arguments of that callable."""
 
 
-Backend = Annotated[Aer | AerNoisy | Fake | Ibm | Vendor, Discriminator("kind")]
+Backend = Annotated[Aer | AerNoisy | Fake | Ibm | Rehearsal | Vendor, Discriminator("kind")]

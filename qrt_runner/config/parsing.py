@@ -186,6 +186,26 @@ def combination_mistakes(data: Mapping[str, Any], judge_options: OptionsJudge | 
 def _task_mistakes(
     data: Mapping[str, Any], own: Mapping[str, Any], prefix: str, judge_options: OptionsJudge | None
 ) -> list[Mistake]:
+    path = f"{prefix}session" if "session" in own else "session"
+    return _session_mistakes(_section(data, "session"), path) + _mitigation_mistakes(data, own, prefix, judge_options)
+
+
+def _session_mistakes(session: Mapping[str, Any], path: str) -> list[Mistake]:
+    if session.get("id") is None:
+        return []
+    mistakes = []
+    if session.get("kind") == "none":
+        given = "an id with session.kind none"
+        mistakes.append(Mistake(f"{path}.id", given, "an id with batch, dedicated or auto", f"{path}=auto"))
+    if session.get("max_time") is not None:
+        given = "a time for a group that is open already"
+        mistakes.append(Mistake(f"{path}.max_time", given, "null beside an id", f"{path}.max_time=null"))
+    return mistakes
+
+
+def _mitigation_mistakes(
+    data: Mapping[str, Any], own: Mapping[str, Any], prefix: str, judge_options: OptionsJudge | None
+) -> list[Mistake]:
     mode, mitigation = _section(data, "mode").get("kind"), _section(data, "mitigation")
     kind, options = mitigation.get("kind"), mitigation.get("options")
     path = f"{prefix}mitigation" if "mitigation" in own else "mitigation"

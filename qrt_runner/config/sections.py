@@ -44,6 +44,12 @@ def _check_store(value: str) -> str:
     return value
 
 
+def _check_max_time(value: str) -> str:
+    if re.fullmatch(r"(?=.*\d)\s*(\d+\s*h)?\s*(\d+\s*m)?\s*(\d+\s*s)?\s*", value) is None:
+        raise PydanticCustomError("max_time", "not a time")
+    return value
+
+
 def _check_observable(value: Any) -> Any:
     """Check letters and widths; whether the width fits the circuit is known only once the circuit is."""
     terms = [value] if isinstance(value, str) else list(value) if isinstance(value, dict) else []
@@ -90,6 +96,14 @@ Measure = Annotated[
     Field(examples=["auto"]),
 ]
 
+
+MaxTime = Annotated[
+    Annotated[int, Field(ge=1), Tag("seconds")] | Annotated[str, AfterValidator(_check_max_time), Tag("words")],
+    Discriminator(lambda value: "words" if isinstance(value, str) else "seconds"),
+    WithJsonSchema({"description": "a number of seconds, or a time such as 2h 30m"}),
+    Field(examples=["2h 30m"]),
+]
+"""A time as the runtime takes it."""
 
 Plots = Annotated[
     Annotated[Literal["auto"], Tag("word")] | Annotated[bool, Tag("switch")],
@@ -160,7 +174,16 @@ Mode = Annotated[Raw | Sampler | Estimator, Discriminator("kind")]
 class Session(Section):
     """How jobs share a place in the queue."""
 
-    kind: Literal["none"]
+    kind: Literal["none", "batch", "dedicated", "auto"]
+    """`auto`: a batch for several jobs, nothing for a single one."""
+    scope: Annotated[Literal["task", "run", "sweep"], Field(examples=["sweep"])]
+    """Whose tasks share a group: each task on its own, those of one experiment, or those of all points."""
+    label: Annotated[str, Field(min_length=1, examples=["shared"])] | None
+    """Tasks with the same label and backend share one group."""
+    max_time: MaxTime | None
+    """a number of seconds, or a time such as `2h 30m`, after which the service closes the group"""
+    id: Annotated[str, Field(min_length=1)] | None
+    """Id of an open session or batch to attach to; it is left open."""
 
 
 class Mitigation(Section):

@@ -27,7 +27,7 @@ def _submit_to_sampler(submission: Submission) -> Any:
     pubs = [(pub.circuit, _values(pub)) for pub in submission.pubs]
     if submission.device.where == "vendor":
         return BackendSamplerV2(backend=submission.runs_on).run(pubs, shots=submission.shots)
-    return Sampler(mode=submission.runs_on, options=submission.options).run(pubs)
+    return Sampler(mode=submission.target, options=submission.options).run(pubs)
 
 
 def _read_from_sampler(submission: Submission, job: Any) -> list[PubResult]:
@@ -42,7 +42,7 @@ def _submit_to_estimator(submission: Submission) -> Any:
     if submission.device.where == "vendor":
         return BackendEstimatorV2(backend=submission.runs_on).run(pubs, precision=_precision(submission.shots))
     with _seeded_folding(submission.seed):
-        return Estimator(mode=submission.runs_on, options=submission.options).run(pubs)
+        return Estimator(mode=submission.target, options=submission.options).run(pubs)
 
 
 def _read_from_estimator(submission: Submission, job: Any) -> list[PubResult]:

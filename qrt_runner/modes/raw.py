@@ -62,7 +62,7 @@ def submit_to_executor(submission: Submission) -> Any:
     for pub in submission.pubs:
         values = pub.values if pub.circuit.parameters else None
         program.append_circuit_item(pub.circuit, circuit_arguments=values)
-    executor = Executor(mode=submission.runs_on)
+    executor = Executor(mode=submission.target)
     executor.options.simulator.seed_simulator = submission.seed
     return executor.run(program)
 

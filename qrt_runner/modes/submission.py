@@ -47,6 +47,14 @@ class Submission:
     options: Any = None
     """The primitive's own option model; None in raw mode."""
 
+    place: Any = None
+    """The open session or batch it is submitted to; None where it queues by itself."""
+
+    @property
+    def target(self) -> Any:
+        """What the runtime calls the mode of a primitive: a session, a batch or a backend."""
+        return self.runs_on if self.place is None else self.place
+
 
 Submit = Callable[[Submission], Any]
 """Submits a job and returns the platform's own job object at once."""

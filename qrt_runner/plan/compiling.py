@@ -17,18 +17,20 @@ from qrt_runner.config import fingerprint
 from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.modes import Pub, Submission
 from qrt_runner.plan.costs import SetCost, cost_of, sets_at_once
+from qrt_runner.plan.grouping import group_key, notes_of
 from qrt_runner.plan.merging import Wanted, merged
 from qrt_runner.plan.programs import Programs, once
 from qrt_runner.plan.records import Plan, PlannedTask, Program, Refusal
 from qrt_runner.results import Comparison, Ledger, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from qiskit.quantum_info import SparsePauliOp
 
     from qrt_runner import config
     from qrt_runner.config import Document, Experiment, Task
+    from qrt_runner.plan.records import Job, Place
 
 
 Refer = Callable[["Task", "Document", LogicalCircuit], Comparison]
@@ -93,14 +95,11 @@ class _Compiler:
 
     def plan(self) -> Plan:
         """Return what has been compiled."""
-        jobs, places = merged(self.wanted)
+        jobs, groups, places = merged(self.wanted)
         tasks = tuple(
-            PlannedTask(
-                point, one.name, one.terms.program, one.logical, one.terms.ledger, one.reference, tuple(places[number])
-            )
-            for number, (point, one) in enumerate(self.tasks)
+            _planned(point, one, tuple(found), jobs) for (point, one), found in zip(self.tasks, places, strict=True)
         )
-        return Plan(self.programs.all(), tuple(jobs), tasks, tuple(self.refusals))
+        return Plan(self.programs.all(), tuple(jobs), tasks, tuple(self.refusals), tuple(groups))
 
     def add(self, point: Point) -> None:
         """Compile one point, all of it or nothing."""
@@ -118,10 +117,11 @@ class _Compiler:
             self.refusals.append(Refusal(point, kind(mistakes)))
             return
         for ready in prepared:
-            self.wanted.append(self._wanted(point.experiment, ready))
+            self.wanted.append(self._wanted(point, ready))
             self.tasks.append((point, ready))
 
-    def _wanted(self, experiment: Experiment, ready: _Prepared) -> Wanted:
+    def _wanted(self, point: Point, ready: _Prepared) -> Wanted:
+        experiment = point.experiment
         task, document, terms = experiment.tasks[ready.name], experiment.document, ready.terms
         program = terms.program
         pub = Pub(program.lowered.circuit, ready.logical.sets.values, terms.sent)
@@ -136,6 +136,8 @@ class _Compiler:
             cost=terms.cost,
             sets_at_once=terms.sets_at_once,
             limits=document.backend.limits,
+            session=task.session,
+            group_key=group_key(task.session, program.device, point.index, ready.name),
         )
 
     def _prepare(self, experiment: Experiment, name: str) -> _Prepared:
@@ -150,6 +152,13 @@ class _Compiler:
         key = (program_key, asked, self.programs.text(task.mode), self.programs.text(task.mitigation), document.seed)
         terms = once(self.terms, key, lambda: _terms(task, document, program, logical, f"{program_key} {asked}"))
         return _Prepared(name, logical, terms, self.refer(task, document, logical))
+
+
+def _planned(point: Point, one: _Prepared, places: tuple[Place, ...], jobs: Sequence[Job]) -> PlannedTask:
+    program, session = one.terms.program, point.experiment.tasks[one.name].session
+    notes = notes_of(session, program.device, alone=jobs[places[0].job].group is None)
+    logical = replace(one.logical, notes=(*one.logical.notes, *notes)) if notes else one.logical
+    return PlannedTask(point, one.name, program, logical, one.terms.ledger, one.reference, places)
 
 
 def _terms(task: Task, document: Document, program: Program, logical: LogicalCircuit, pub_key: str) -> _Terms:

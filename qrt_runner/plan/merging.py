@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qrt_runner.plan.grouping import grouped
 from qrt_runner.plan.records import Job, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from qrt_runner.config import Limits
+    from qrt_runner.config import Limits, Session
     from qrt_runner.modes import Pub, Submission
     from qrt_runner.plan.costs import SetCost
+    from qrt_runner.plan.records import Group
 
 _MIB = 2**20
 
@@ -38,7 +40,7 @@ class Wanted:
     """The job it would be by itself: one PUB with the task's own parameter sets."""
 
     job_key: str
-    """Equal for what may go into one job."""
+    """Equal for what may go into one job, its session group aside."""
 
     pub_key: str
     """Equal for what may go into one PUB; its order is that of the PUBs in a job."""
@@ -51,6 +53,9 @@ class Wanted:
     """How many of its sets fit into one job."""
 
     limits: Limits
+    session: Session
+    group_key: str
+    """Equal for what shares a session group; empty where there is none."""
 
     @property
     def values(self) -> np.ndarray:
@@ -68,17 +73,19 @@ class _Chunk:
     """Shape (sets, 2): index of the task, index of the set in the task."""
 
 
-def merged(wanted: Sequence[Wanted]) -> tuple[list[Job], list[list[Place]]]:
-    """Return the jobs, in the order of their first points, and the places of each task."""
+def merged(wanted: Sequence[Wanted]) -> tuple[list[Job], list[Group], list[list[Place]]]:
+    """Return the jobs, in the order of their first points, their groups, and the places of each task."""
     packed: list[list[_Chunk]] = []
-    by_job = sorted(wanted, key=lambda one: (one.job_key, one.pub_key))
-    for _, tasks in groupby(by_job, key=lambda one: one.job_key):
+    by_job = sorted(wanted, key=lambda one: (one.group_key, one.job_key, one.pub_key))
+    for _, tasks in groupby(by_job, key=lambda one: (one.group_key, one.job_key)):
         packed += _packed(
             chunk for _, same in groupby(tasks, key=lambda one: one.pub_key) for chunk in _chunks([*same])
         )
     packed.sort(key=lambda chunks: min(int(chunk.owners[:, 0].min()) for chunk in chunks))
     jobs = [_job(index, chunks) for index, chunks in enumerate(packed)]
-    return jobs, _places(packed, len(wanted))
+    first = [chunks[0].like for chunks in packed]
+    jobs, groups = grouped(jobs, [one.group_key for one in first], [one.session for one in first])
+    return jobs, groups, _places(packed, len(wanted))
 
 
 def _chunks(tasks: Sequence[Wanted]) -> Iterator[_Chunk]:

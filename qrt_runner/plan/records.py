@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qrt_runner.errors import ConfigError
     from qrt_runner.modes import Submission
     from qrt_runner.results import Comparison, Ledger, Point
+    from qrt_runner.sessions import SessionRequest
     from qrt_runner.transpilation import Lowered
 
 
@@ -43,6 +44,20 @@ class Job:
     index: int
     mode: str
     submission: Submission
+    group: int | None = None
+    """Index of its session group; None where it queues by itself."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that share one dedicated session or one batch."""
+
+    index: int
+    asked: SessionRequest
+    device: Device
+    jobs: tuple[int, ...]
+    reason: str
+    """Why this kind of group was chosen, where the choice was ours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,3 +104,4 @@ class Plan:
     jobs: tuple[Job, ...]
     tasks: tuple[PlannedTask, ...]
     refusals: tuple[Refusal, ...]
+    groups: tuple[Group, ...] = ()

@@ -117,7 +117,9 @@ def _close(recording: Recording) -> None:
 def closing(outcome: Outcome, tracking: Tracking) -> list[str]:
     """Return where the results are, and the command that browses them."""
     assert outcome.kept is not None
-    return where(outcome.kept, tracking)
+    from qrt_runner.sessions import told_of
+
+    return [*map(told_of, outcome.reports.values()), *where(outcome.kept, tracking)]
 
 
 def where(kept: KeptRun, tracking: Tracking) -> list[str]:

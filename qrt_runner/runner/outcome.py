@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qrt_runner.config import Tracking
-    from qrt_runner.results import Point, TaskResult
+    from qrt_runner.results import GroupReport, Point, TaskResult
     from qrt_runner.tracking import KeptRun
 
 INTERRUPTED: Final = 130
@@ -51,6 +51,9 @@ class Outcome:
     exit_code: int = 0
     troubles: list[str] = field(default_factory=list)
     """What went wrong and is saved nevertheless."""
+
+    reports: dict[str, GroupReport] = field(default_factory=dict)
+    """What each session group spent, by its id."""
 
     unlogged: bool = False
     """Whether MLflow could not be reached, so that some results are on disk only."""

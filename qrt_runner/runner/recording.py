@@ -7,13 +7,23 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from qrt_runner.errors import TrackingError
-from qrt_runner.tracking import Record, Records, environment, parquet_of, sweep_rows, with_table
+from qrt_runner.results import NO_SESSION
+from qrt_runner.tracking import (
+    Record,
+    Records,
+    environment,
+    metrics_of,
+    parquet_of,
+    sweep_rows,
+    with_reports,
+    with_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qrt_runner.config import Tracking
-    from qrt_runner.results import TaskResult
+    from qrt_runner.results import GroupReport, TaskResult
     from qrt_runner.runner.outcome import Outcome
     from qrt_runner.tracking import KeptRun
     from qrt_runner.tracking.store import Recorder
@@ -39,6 +49,7 @@ class Recording:
     recorder: Recorder | None = None
     open: ExitStack = field(default_factory=ExitStack)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    held: list[tuple[TaskResult, Record]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Note versions and git state before anything runs."""
@@ -60,6 +71,7 @@ class Recording:
         self.kept.keep(records)
         for result, record in zip(results, records, strict=True):
             self.outcome.note(result)
+            self.outcome.reports.update({job.report.id: job.report for job in result.jobs if job.report is not None})
             self.show(result, self.tasks)
             if self.kept.grouped:
                 self.rows += sweep_rows(result, record.rows)
@@ -69,14 +81,17 @@ class Recording:
         """Keep and log what tells of the run as a whole."""
         rows = sorted(self.rows, key=lambda row: row["point"])
         files = {TABLE: parquet_of(rows)} if rows else {}
+        held = self._reported(lambda _: True)
         for name, content in files.items():
             (self.kept.folder / name).write_bytes(content)
         if self.tracking.kind == "off" or not self.outcome.results:
             return
+        self._log(held)
         if self.kept.interrupted:
             # Some may have been kept and not handed over any more; those that were are left alone.
             self._logging(lambda recorder: recorder.log([*self.kept.records()]))
-        self._logging(lambda recorder: recorder.end(self.outcome.state, files))
+        spent = metrics_of(self.outcome.reports.values())
+        self._logging(lambda recorder: recorder.end(self.outcome.state, files, metrics=spent))
 
     def _add_derived(self, results: Sequence[TaskResult], records: Sequence[Record]) -> None:
         """Add what can be made again from a kept result: its table and, where they are wanted, its figures."""
@@ -86,7 +101,32 @@ class Recording:
         if self.kept.folders or self.draws:
             self.kept.keep(whole)
         if self.tracking.kind != "off":
-            self._logging(lambda recorder: recorder.log(whole))
+            self._log(
+                [one for result, record in zip(results, whole, strict=True) for one in self._held(result, record)]
+            )
+
+    def _held(self, result: TaskResult, record: Record) -> list[Record]:
+        """Hold a record back until the session group of its job has its report; return those that can be logged."""
+        if not _groups_of(result):
+            return [record]
+        self.held.append((result, record))
+        return self._reported(lambda result: len(self._reports_of(result)) == len(_groups_of(result)))
+
+    def _log(self, records: Sequence[Record]) -> None:
+        if records:
+            self._logging(lambda recorder: recorder.log(records))
+
+    def _reported(self, ready: Callable[[TaskResult], bool]) -> list[Record]:
+        """Let go of held records, with what their session groups spent."""
+        chosen = [(result, record) for result, record in self.held if ready(result)]
+        self.held = [one for one in self.held if not ready(one[0])]
+        records = [with_reports(record, self._reports_of(result)) for result, record in chosen]
+        if records:
+            self.kept.keep(records)
+        return records
+
+    def _reports_of(self, result: TaskResult) -> list[GroupReport]:
+        return [self.outcome.reports[group] for group in _groups_of(result) if group in self.outcome.reports]
 
     def _with_derived(self, result: TaskResult, record: Record) -> Record:
         whole = with_table(record)
@@ -117,3 +157,9 @@ class Recording:
             self.outcome.unlogged = True
             self.outcome.exit_code = self.outcome.exit_code or error.exit_code
             self.outcome.troubles.append(str(error))
+
+
+def _groups_of(result: TaskResult) -> list[str]:
+    """Return the ids of the session groups that a task's jobs were in."""
+    ids = dict.fromkeys(str(job.record["session_id"]) for job in result.jobs)
+    return [group for group in ids if group != NO_SESSION]

@@ -2,7 +2,7 @@
 
 from qrt_runner.tracking.environment import environment
 from qrt_runner.tracking.keeping import KeptRun, find_kept
-from qrt_runner.tracking.records import Record, Records, rows_of, with_table
+from qrt_runner.tracking.records import Record, Records, metrics_of, rows_of, with_reports, with_table
 from qrt_runner.tracking.tables import parquet_of, sweep_rows, tidy_rows
 
 __all__ = [
@@ -11,9 +11,11 @@ __all__ = [
     "Records",
     "environment",
     "find_kept",
+    "metrics_of",
     "parquet_of",
     "rows_of",
     "sweep_rows",
     "tidy_rows",
+    "with_reports",
     "with_table",
 ]

@@ -13,9 +13,9 @@ from qrt_runner.config import fingerprint
 from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tidy_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from qrt_runner.results import JobResult, Ledger, TaskResult
+    from qrt_runner.results import GroupReport, JobResult, Ledger, TaskResult
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
 """What MLflow takes in no name of a param or metric."""
@@ -127,6 +127,22 @@ def with_table(record: Record) -> Record:
     return replace(record, artifacts={**record.artifacts, _TABLE: parquet_of(rows_of(record))})
 
 
+def with_reports(record: Record, reports: Sequence[GroupReport]) -> Record:
+    """Return a record with what its session groups spent."""
+    return replace(record, metrics=(*record.metrics, *metrics_of(reports)))
+
+
+def metrics_of(reports: Collection[GroupReport]) -> tuple[Metric, ...]:
+    """Return what session groups spent, together; nothing where there were none."""
+    if not reports:
+        return ()
+    return (
+        Metric("usage/session_busy_s", sum(report.busy_s for report in reports), 0),
+        Metric("usage/session_idle_s", sum(report.idle_s for report in reports), 0),
+        Metric("usage/session_wait_s", sum(report.wait_s for report in reports), 0),
+    )
+
+
 def rows_of(record: Record) -> Sequence[Row]:
     """Return a record's tidy rows."""
     return record.rows or [numbers_in(row) for row in json.loads(record.artifacts["results.json"])["rows"]]
@@ -189,7 +205,7 @@ def _tags(result: TaskResult, run: str) -> dict[str, str]:
         "qrt.backend": result.backend,
         "qrt.job_ids": ",".join(str(job.record["id"]) for job in result.jobs if job.record["id"]),
         "qrt.session_id": ",".join(sorted(sessions)),
-        "qrt.session_kind": "none",
+        "qrt.session_kind": ",".join(sorted({str(job.record["session_kind"]) for job in result.jobs} or {"none"})),
         "qrt.fingerprint": fingerprint(result.point.experiment, result.name),
         "qrt.mitigation_applied": ",".join(result.ledger.applied),
         "qrt.mitigation_ignored": ",".join(result.ledger.ignored),

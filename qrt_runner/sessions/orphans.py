@@ -1,0 +1,119 @@
+"""Finds sessions that a killed command left open; knows the standard library and filelock.
+
+Each group that is opened is noted on disk before the service is asked for it, under a lock that the system lets go of
+when the process dies, however it dies. A note whose lock is free tells of an orphan.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A group that a killed command may have left open."""
+
+    backend: str
+    """Its backend's name."""
+
+    section: str
+    """The backend's section of the config, as JSON; it names an account, and holds no credential."""
+
+    asked: str
+    """When the service was asked for it, in UTC."""
+
+    id: str | None
+    """Its id on the service; None where the command died before it was known."""
+
+
+Close = Callable[[Orphan], None]
+"""Closes a group on its service; whatever it raises is told, and the note stays."""
+
+
+@contextmanager
+def noted(backend: str, section: str) -> Iterator[Callable[[str], None]]:
+    """Note a group for as long as it is open; what is yielded notes its id."""
+    from filelock import FileLock
+
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    name = secrets.token_hex(8)
+    file, asked = folder / f"{name}.json", datetime.now(UTC).isoformat(timespec="seconds")
+
+    def note(group: str | None) -> None:
+        _write(file, {"backend": backend, "section": section, "asked": asked, "id": group})
+
+    with FileLock(folder / f"{name}.lock"):
+        note(None)
+        yield note
+        # Reached only when the group is closed: where closing failed, the note stays for the next command.
+        _forget(file)
+
+
+def close_orphans(close: Close) -> list[str]:
+    """Close what killed commands left open, and return what was done, in words."""
+    notes = sorted(_folder().glob("*.json"))
+    if not notes:
+        return []
+    from filelock import FileLock, Timeout
+
+    told = []
+    for file in notes:
+        try:
+            with FileLock(file.with_suffix(".lock"), timeout=0):
+                told.append(_close(file, close))
+        except Timeout:
+            # Its command is alive.
+            continue
+    return [words for words in told if words]
+
+
+def _close(file: Path, close: Close) -> str:
+    try:
+        orphan = Orphan(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        _forget(file)
+        return ""
+    named = f"session {orphan.id or 'of unknown id'} on {orphan.backend}"
+    what = f"{named}, which a killed command had opened at {orphan.asked}"
+    if orphan.id is None:
+        _forget(file)
+        return f"{what}: if it exists, the service closes it for want of jobs"
+    try:
+        close(orphan)
+    except Exception as error:  # noqa: BLE001 - an account may be gone or a service down; the next command tries again
+        return f"{what}, could not be closed ({type(error).__name__}: {error}); the next command tries again"
+    _forget(file)
+    return f"closed {what}"
+
+
+def _forget(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    file.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    draft = file.with_suffix(".new")
+    with draft.open("w", encoding="utf-8") as stream:
+        json.dump(content, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)
+
+
+def _folder() -> Path:
+    """Return $QRT_STATE_DIR, else where the user's programs keep their state."""
+    given = os.environ.get("QRT_STATE_DIR")
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return (Path(given) if given else state / "qrt_runner") / "sessions"
