@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -39,9 +40,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def template_stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for the template of fresh stores, which MLflow needs seconds to make."""
+    return tmp_path_factory.mktemp("stores")
+
+
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template_stores: Path) -> Iterator[None]:
     """Every test works in an empty folder of its own, without account, store or cache of the machine's user."""
+    own = tmp_path / ".cache" / "stores"
+    shutil.copytree(template_stores, own)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("QRT_CACHE_DIR", str(tmp_path / ".cache"))
@@ -54,6 +63,10 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "HYDRA_FULL_ERROR",
     ):
         monkeypatch.delenv(name, raising=False)
+    yield
+    for template in own.glob("*.db"):
+        if not (template_stores / template.name).exists():
+            shutil.copy(template, template_stores)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def notes_of(session: config.Session, device: Device, *, alone: bool) -> tuple[s
         return ()
     if device.where != "ibm":
         return (f"session {session.kind}: none was opened, {device.name} has no sessions",)
-    if session.kind != "auto":
+    if session.kind != "auto" or session.id is not None:
         return ()
     return ("session auto: none, a single job needs none",) if alone else (f"session auto: {_SEVERAL}",)
 

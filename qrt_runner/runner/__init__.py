@@ -61,7 +61,7 @@ def run(request: Request, announce: Callable[[str], None], show: Callable[[TaskR
         try:
             for refusal in failing:
                 recording.take(failed_point(refusal))
-            for results in scatter(plan, execute(plan, announce)):
+            for results in scatter(plan, execute(plan, announce, outcome.troubles.append)):
                 recording.take(results)
                 announce(f"{len(outcome.results)} of {tasks} tasks are done")
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Finds sessions that a killed command left open; knows the standard library and filelock.
+"""Finds sessions that an earlier command left open; knows the standard library and filelock.
 
 Each group that is opened is noted on disk before the service is asked for it, under a lock that the system lets go of
 when the process dies, however it dies. A note whose lock is free tells of an orphan.
@@ -41,9 +41,29 @@ Close = Callable[[Orphan], None]
 """Closes a group on its service; whatever it raises is told, and the note stays."""
 
 
+@dataclass
+class Note:
+    """What is noted of one group."""
+
+    file: Path
+    content: dict[str, Any]
+
+    def opened(self, group: str) -> None:
+        """Note its id, once that is known."""
+        _write(self.file, {**self.content, "id": group})
+
+    def nothing_opened(self) -> None:
+        """Forget it: the service has refused."""
+        _forget(self.file)
+
+    def closed(self) -> None:
+        """Forget it: it is closed."""
+        _forget(self.file)
+
+
 @contextmanager
-def noted(backend: str, section: str) -> Iterator[Callable[[str], None]]:
-    """Note a group for as long as it is open; what is yielded notes its id."""
+def noted(backend: str, section: str) -> Iterator[Note]:
+    """Note a group until it is closed: where it could not be, the note stays for the next command."""
     from filelock import FileLock
 
     folder = _folder()
@@ -51,14 +71,10 @@ def noted(backend: str, section: str) -> Iterator[Callable[[str], None]]:
     name = secrets.token_hex(8)
     file, asked = folder / f"{name}.json", datetime.now(UTC).isoformat(timespec="seconds")
 
-    def note(group: str | None) -> None:
-        _write(file, {"backend": backend, "section": section, "asked": asked, "id": group})
-
+    note = Note(file, {"backend": backend, "section": section, "asked": asked, "id": None})
     with FileLock(folder / f"{name}.lock"):
-        note(None)
+        _write(file, note.content)
         yield note
-        # Reached only when the group is closed: where closing failed, the note stays for the next command.
-        _forget(file)
 
 
 def close_orphans(close: Close) -> list[str]:
@@ -86,7 +102,7 @@ def _close(file: Path, close: Close) -> str:
         _forget(file)
         return ""
     named = f"session {orphan.id or 'of unknown id'} on {orphan.backend}"
-    what = f"{named}, which a killed command had opened at {orphan.asked}"
+    what = f"{named}, which an earlier command had asked for at {orphan.asked} and left open"
     if orphan.id is None:
         _forget(file)
         return f"{what}: if it exists, the service closes it for want of jobs"

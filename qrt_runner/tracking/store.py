@@ -97,11 +97,16 @@ class Recorder:
         if not todo:
             return
         self._taken.update(record.key for record in todo)
-        steps = self._opened()
-        size = self._writer.at_once if self._writer is not None else len(todo)
-        for start in range(0, len(todo), size):
-            steps.do(partial(self._write, todo[start : start + size]))
-        self._note_parent()
+        try:
+            steps = self._opened()
+            size = self._writer.at_once if self._writer is not None else len(todo)
+            for start in range(0, len(todo), size):
+                steps.do(partial(self._write, todo[start : start + size]))
+            self._note_parent()
+        except BaseException:
+            # Cut short, by Ctrl-C for one: what is not written yet may be handed over again.
+            self._taken.difference_update(record.key for record in todo if record.key not in self._run.logged)
+            raise
 
     def end(
         self,
