@@ -23,6 +23,24 @@ if TYPE_CHECKING:
 _ACCOUNT = ("QISKIT_IBM_TOKEN", "QISKIT_IBM_URL", "QISKIT_IBM_INSTANCE", "QISKIT_IBM_CHANNEL")
 
 
+FRAGILE = '''
+from qiskit.providers.basic_provider import BasicSimulator
+
+
+class Fragile(BasicSimulator):
+    """A vendor's device that fails for circuits on three qubits."""
+
+    def run(self, run_input, **options):
+        if any(circuit.num_qubits == 3 for circuit in run_input):
+            raise RuntimeError("qubit 2 is too warm")
+        return super().run(run_input, **options)
+
+
+def get_backend():
+    return Fragile()
+'''
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""
@@ -105,3 +123,12 @@ def store(tmp_path: Path) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture
+def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Return the overrides that open a vendor's device which fails for circuits on three qubits."""
+    (tmp_path / "acme_fragile.py").write_text(FRAGILE, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    yield ["backend=vendor", "backend.source=acme_fragile:get_backend"]
+    sys.modules.pop("acme_fragile", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,27 +19,10 @@ from qrt_runner.results import Comparison, Expectations
 from qrt_runner.runner.objective import check_objective, objective_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from conftest import Ended
     from mlflow.tracking import MlflowClient
-
-FRAGILE = '''
-from qiskit.providers.basic_provider import BasicSimulator
-
-
-class Fragile(BasicSimulator):
-    """A vendor's device that fails for circuits on three qubits."""
-
-    def run(self, run_input, **options):
-        if any(circuit.num_qubits == 3 for circuit in run_input):
-            raise RuntimeError("qubit 2 is too warm")
-        return super().run(run_input, **options)
-
-
-def get_backend():
-    return Fragile()
-'''
 
 TERNARY = '''
 """Searches the minimum of a function of one field in batches of two points, as an optimiser would."""
@@ -94,15 +76,6 @@ ONE_BY_ONE = ["hydra/launcher=basic", "hydra/sweeper=basic"]
 
 
 @pytest.fixture
-def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Return the overrides that open a vendor's device which fails for circuits on three qubits."""
-    (tmp_path / "acme_fragile.py").write_text(FRAGILE, encoding="utf-8")
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    yield ["backend=vendor", "backend.source=acme_fragile:get_backend", "circuit=ghz", "mode=raw"]
-    sys.modules.pop("acme_fragile", None)
-
-
-@pytest.fixture
 def ternary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Install a sweeper plugin where processes of their own find it, and return the override that chooses it."""
     (tmp_path / "site/hydra_plugins").mkdir(parents=True)
@@ -145,7 +118,7 @@ def test_points_that_ran_one_by_one_are_logged(command: Callable[..., Ended], st
 @pytest.mark.parametrize("sweeper", ["basic", "compiled"])
 def test_a_failing_point_stops_no_other(sweeper, fragile, command: Callable[..., Ended]):
     """Its failure is recorded, the others run, and the exit code is 1."""
-    chosen = [*fragile, "tracking=off", "hydra/launcher=basic", f"hydra/sweeper={sweeper}"]
+    chosen = [*fragile, "circuit=ghz", "mode=raw", "tracking=off", "hydra/launcher=basic", f"hydra/sweeper={sweeper}"]
     ended = command("-m", *chosen, "circuit.params.num_qubits=3,2,3,4")
     assert ended.code == 1
     assert ended.out.count("failed: RuntimeError: qubit 2 is too warm") == 2

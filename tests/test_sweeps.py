@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from composing import circuit_file, outcome_of, plan_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from conftest import Ended
-
-FRAGILE = '''
-from qiskit.providers.basic_provider import BasicSimulator
-
-
-class Fragile(BasicSimulator):
-    """A vendor's device that fails for circuits on three qubits."""
-
-    def run(self, run_input, **options):
-        if any(circuit.num_qubits == 3 for circuit in run_input):
-            raise RuntimeError("qubit 2 is too warm")
-        return super().run(run_input, **options)
-
-
-def get_backend():
-    return Fragile()
-'''
-
-
-@pytest.fixture
-def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Return the overrides that open a vendor's device which fails for circuits on three qubits."""
-    (tmp_path / "acme_fragile.py").write_text(FRAGILE, encoding="utf-8")
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    yield ["backend=vendor", "backend.source=acme_fragile:get_backend"]
-    sys.modules.pop("acme_fragile", None)
 
 
 def rows(ended: Ended) -> list[list[str]]:

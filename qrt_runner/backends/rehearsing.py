@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import logging
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from qrt_runner.backends.device import Device
+from qrt_runner.config import state_folder
 from qrt_runner.errors import AccessError, refuse
 
 if TYPE_CHECKING:
@@ -93,7 +93,5 @@ def _folder(section: config.Rehearsal, settings: Settings) -> Path:
     """Return the folder of the store: one for each set of settings, so that they do not get into each other's way."""
     if section.store is not None:
         return Path(section.store)
-    given = os.environ.get("QRT_STATE_DIR")
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     name = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:12]
-    return (Path(given) if given else state / "qrt_runner") / "rehearsal" / name
+    return state_folder() / "rehearsal" / name

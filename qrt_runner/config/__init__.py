@@ -2,6 +2,7 @@
 
 from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Limits, Rehearsal, Vendor
 from qrt_runner.config.explaining import nearest, shown
+from qrt_runner.config.folders import state_folder
 from qrt_runner.config.parsing import (
     ONLY_TASK,
     Document,
@@ -65,4 +66,5 @@ __all__ = [
     "secrets_in",
     "secrets_in_overrides",
     "shown",
+    "state_folder",
 ]

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from qrt_runner.config import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,4 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 
 def _folder() -> Path:
-    """Return $QRT_STATE_DIR, else where the user's programs keep their state."""
-    given = os.environ.get("QRT_STATE_DIR")
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return (Path(given) if given else state / "qrt_runner") / "sessions"
+    return state_folder() / "sessions"
