@@ -67,11 +67,11 @@ def template_stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template_stores: Path) -> Iterator[None]:
     """Every test works in an empty folder of its own, without account, store or cache of the machine's user."""
-    own = tmp_path / ".cache" / "stores"
+    own = tmp_path.with_name(f"{tmp_path.name}-cache") / "stores"
     shutil.copytree(template_stores, own)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("QRT_CACHE_DIR", str(tmp_path / ".cache"))
+    monkeypatch.setenv("QRT_CACHE_DIR", str(own.parent))
     monkeypatch.setenv("QRT_STATE_DIR", str(tmp_path / ".state"))
     for name in (
         "MLFLOW_TRACKING_URI",
@@ -85,6 +85,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template_stores
     for template in own.glob("*.db"):
         if not (template_stores / template.name).exists():
             shutil.copy(template, template_stores)
+    shutil.rmtree(own.parent)
 
 
 @pytest.fixture

@@ -16,10 +16,12 @@ from pydantic import ValidationError
 
 from qrt_runner.backends.device import Device
 from qrt_runner.config import state_folder
-from qrt_runner.errors import AccessError, refuse
+from qrt_runner.errors import AccessError, QrtError, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from qiskit_ibm_runtime import IBMBackend
 
     from qrt_runner import config
     from qrt_runner.rehearsal import Settings
@@ -36,23 +38,39 @@ def open_rehearsal(section: config.Rehearsal) -> Device:
         ConfigError: Where there is no such device, or a fault that is none.
         AccessError: Where the service does not start.
     """
-    from qiskit_ibm_runtime import QiskitRuntimeService
-
-    from qrt_runner.rehearsal import account_of, start
-
     settings = _settings(section)
-    running = start(settings, _folder(section, settings))
-    atexit.register(running.stop)
-    account = account_of(running)
     try:
-        with account.in_force(), _without_advice():
-            backend = QiskitRuntimeService(**account.arguments).backend(section.name)
+        backend = _backend(section, settings)
+    except QrtError:
+        raise
     except Exception as error:
         # With faults asked for, the client may meet any of them already here.
         told = " ".join(str(error).split())[:300]
         msg = f"backend: the rehearsal refused ({type(error).__name__}: {told}); remedy: other backend.faults"
         raise AccessError(msg) from error
     return Device(backend.name, backend, "ibm", noisy=True)
+
+
+def _backend(section: config.Rehearsal, settings: Settings) -> IBMBackend:
+    """Open the device; once more where the service that was joined was just ending, because its starter had died."""
+    try:
+        return _opened(section, settings)
+    except Exception as error:
+        if section.faults or isinstance(error, QrtError):
+            raise
+        return _opened(section, settings)
+
+
+def _opened(section: config.Rehearsal, settings: Settings) -> IBMBackend:
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    from qrt_runner.rehearsal import account_of, start
+
+    running = start(settings, _folder(section, settings))
+    atexit.register(running.stop)
+    account = account_of(running)
+    with account.in_force(), _without_advice():
+        return QiskitRuntimeService(**account.arguments).backend(section.name)
 
 
 @contextmanager
