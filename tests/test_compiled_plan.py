@@ -347,3 +347,27 @@ def test_impossible_combinations_can_be_left_out(command: Callable[..., Ended]):
     ended = command("-m", "tracking=off", *MIXED[:-1], "mitigation=none,level_1", "sweep.on_invalid=skip")
     assert ended.code == 1
     assert ended.out.count(" done ") == 24
+
+
+# What lowering drops
+
+
+@pytest.mark.parametrize("mode", ["raw", "sampler", "estimator"])
+@pytest.mark.parametrize("backend", ["aer", "fake_manila"])
+def test_values_go_to_their_parameters_by_name(mode, backend):
+    """The transpiler drops an rz(a) before a measurement; rx(b) still gets b: with b = pi and a = 0 the qubit is 1."""
+    lines = "circuit = QuantumCircuit(1, 1)\ncircuit.rx(Parameter('b'), 0)\ncircuit.rz(Parameter('a'), 0)"
+    chosen = circuit_file("dropped", f"{lines}\ncircuit.measure(0, 0)", "'z': 'Z'")
+    values = ["+circuit.parameter_values.a=[0,3]", "+circuit.parameter_values.b=[3.141592653589793,0]"]
+    (result,) = outcome_of([*chosen, *values, f"mode={mode}", f"backend={backend}"]).results
+    assert result.expectations.values[:, 0] == pytest.approx([-1, 1], abs=0.15)
+    assert result.parameters == ("a", "b")
+
+
+@pytest.mark.parametrize("mode", ["raw", "sampler"])
+def test_sets_of_a_circuit_that_lost_all_its_parameters_are_each_run(mode):
+    """Of a circuit whose only angle does nothing, three values are three sets with independent shots."""
+    lines = "circuit = QuantumCircuit(1, 1)\ncircuit.h(0)\ncircuit.rz(Parameter('a'), 0)\ncircuit.measure(0, 0)"
+    chosen = circuit_file("dropped", lines)
+    (result,) = outcome_of([*chosen, "+circuit.parameter_values.a=[0,1,2]", f"mode={mode}", "backend=aer"]).results
+    assert result.counts.shots() == [1024] * 3

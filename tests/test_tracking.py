@@ -798,3 +798,24 @@ def test_every_option_runs(command, choice):
     ended = command(*around, choice, *NEEDED.get(choice, ()), "tracking=off")
     assert ended.code == 0, ended.err
     assert "done" in ended.out
+
+
+def test_a_folder_used_again_holds_its_last_run(command):
+    """What an earlier sweep left in the folder is neither collected nor taken for logged."""
+    folder = "hydra.sweep.dir=again"
+    assert command("-m", folder, "mode=raw", "mode.shots=10,20,30").code == 0
+    assert command("-m", folder, "mode=raw", "mode.shots=40", "tracking=off").code == 0
+    ended = command("action=collect", "run=again")
+    assert (ended.code, ": 1 tasks are in MLflow" in ended.out) == (0, True)
+
+
+def test_a_later_write_that_fails_leaves_what_was_kept(tmp_path):
+    """A disk that is full when figures are added costs none of the numbers that are there."""
+    from qrt_runner.tracking.files import Files
+
+    files = Files(tmp_path, shared=False)
+    files.kept("0-main", {"results.json": b"{}"})
+    (tmp_path / "0-main" / "plots").write_text("in the way of a folder", encoding="utf-8")
+    with pytest.raises(OSError, match="plots"):
+        files.kept("0-main", {"results.json": b"{}", "plots/a.png": b"x"})
+    assert (tmp_path / "0-main" / "results.json").read_bytes() == b"{}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from qrt_runner.backends.device import Device
+from qrt_runner.backends.simulators import fake_class
 from qrt_runner.config import state_folder
 from qrt_runner.errors import AccessError, QrtError, refuse
 
@@ -39,6 +40,7 @@ def open_rehearsal(section: config.Rehearsal) -> Device:
         AccessError: Where the service does not start.
     """
     settings = _settings(section)
+    fake_class(section.name)
     try:
         backend = _backend(section, settings)
     except QrtError:

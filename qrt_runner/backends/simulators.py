@@ -52,7 +52,7 @@ def open_aer(section: config.Aer) -> Device:
 
 def open_noisy(section: config.AerNoisy) -> Device:
     """Open Aer with the noise of a fake device."""
-    fake = _fake(section.name)
+    fake = fake_class(section.name)()
     return Device(
         f"aer_noisy({section.name})", fake, "simulator", noisy=True, settings=_settings(section), shrinks=True
     )
@@ -63,7 +63,13 @@ def open_fake(section: config.Fake) -> Device:
     method = f"backend=aer_noisy backend.name={section.name} backend.method"
     settings = dict(_PARALLEL)
     return Device(
-        section.name, _fake(section.name), "simulator", noisy=True, settings=settings, shrinks=True, method=method
+        section.name,
+        fake_class(section.name)(),
+        "simulator",
+        noisy=True,
+        settings=settings,
+        shrinks=True,
+        method=method,
     )
 
 
@@ -103,12 +109,17 @@ def _fakes() -> dict[str, type[BackendV2]]:
     return {kind.backend_name: kind for kind in classes if hasattr(kind, "backend_name")}
 
 
-def _fake(name: str) -> BackendV2:
+def fake_class(name: str) -> type[BackendV2]:
+    """Return the class of a fake device.
+
+    Raises:
+        ConfigError: Where there is none of that name.
+    """
     fakes = _fakes()
     if name not in fakes:
         meant = nearest(name, list(fakes)) or "fake_manila"
         raise refuse("backend.name", name, ", ".join(sorted(fakes)), f"backend.name={meant}")
-    return fakes[name]()
+    return fakes[name]
 
 
 class _Part(BackendV2):

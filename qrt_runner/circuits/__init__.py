@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LogicalCircuit",
     "OpenedCircuit",
+    "ParameterSets",
     "ask",
     "drawn",
     "is_diagonal",

@@ -23,9 +23,9 @@ def execute(plan: Plan, announce: Callable[[str], None], trouble: Callable[[str]
     results are waited for: nothing is left open meanwhile. Groups come first, and of those the dedicated sessions,
     which a plan may refuse: nothing has been submitted then. What is simulated here runs last, job after job.
 
-    A job that fails gives a failed result with the backend's reason; the others go on. Where trying again costs
-    nothing but time, a failed job of several parameter sets is tried again in halves, so that one that cannot run
-    fails alone.
+    A job that fails gives a failed result with the backend's reason; the others go on. On simulators, where trying
+    again costs nothing but time, a failed job of several parameter sets is tried again in halves, so that one that
+    cannot run fails alone.
 
     Args:
         plan: What is to be run.

@@ -28,6 +28,8 @@ class Attempt:
     start: float = field(default_factory=time.perf_counter)
     handle: Any = None
     error: str = ""
+    untold: list[str] = field(default_factory=list)
+    """What the platform would not say of the job, and why."""
 
     def failed(self, error: Exception) -> None:
         """Note why it failed."""
@@ -35,15 +37,16 @@ class Attempt:
 
 
 def submitted(job: Job, place: Opened | None, announce: Callable[[str], None]) -> Attempt:
-    """Submit a job to its group; one that the service puts elsewhere is cancelled, and counts as failed."""
+    """Submit a job, to its session group where it has one."""
     spans = tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(job.submission.pubs))
     inside = replace(job, submission=replace(job.submission, place=place.place if place else None))
     attempt = Attempt(inside, spans, place)
     try:
         attempt.handle = mode_named(job.mode).submit(inside.submission)
-        announce(f"submitted job {attempt.handle.job_id()}")
     except Exception as error:  # noqa: BLE001 - whatever a service raises, one failed job fails its own points only
         attempt.failed(error)
+    else:
+        announce(f"submitted job {attempt.handle.job_id()}")
     return attempt
 
 
@@ -66,11 +69,12 @@ def finished(attempt: Attempt) -> JobResult:
 
 
 def _result(attempt: Attempt, pubs: tuple[PubResult, ...]) -> JobResult:
-    seconds, handle = time.perf_counter() - attempt.start, attempt.handle
-    local = attempt.job.submission.device.where == "simulator"
+    seconds = time.perf_counter() - attempt.start
+    where = attempt.job.submission.device.where
+    local, tells = where == "simulator", where == "ibm"
     stamps = _stamps(attempt)
     queue_s = 0.0 if local else _between(stamps, "created", "running")
-    quantum_s = 0.0 if local else float(_asked(handle, "usage") or 0.0)
+    quantum_s = 0.0 if local else float(_asked(attempt, "usage") or 0.0)
     return JobResult(
         index=attempt.job.index,
         state="failed" if attempt.error else "done",
@@ -78,7 +82,8 @@ def _result(attempt: Attempt, pubs: tuple[PubResult, ...]) -> JobResult:
         spans=attempt.spans,
         record=_record(attempt, stamps, quantum_s),
         queue_s=queue_s,
-        run_s=max(seconds - queue_s, 0.0),
+        # On a service the wall clock also holds what was waited for before this job's result was asked for.
+        run_s=_between(stamps, "running", "finished") if tells else max(seconds - queue_s, 0.0),
         quantum_s=quantum_s,
         error=attempt.error,
     )
@@ -97,21 +102,31 @@ def _record(attempt: Attempt, stamps: dict[str, str], quantum_s: float) -> dict[
         "shots": submission.shots,
         "timestamps": stamps,
         "usage": {"quantum_s": quantum_s},
+        **({"untold": attempt.untold} if attempt.untold else {}),
         "tags": list(getattr(handle, "tags", None) or []),
         "options": submission.options.model_dump(mode="json") if submission.options is not None else {},
     }
 
 
 def _stamps(attempt: Attempt) -> dict[str, str]:
-    metrics = _asked(attempt.handle, "metrics") or {}
-    stamps = {"submitted": attempt.started.isoformat(), "finished": datetime.now(UTC).isoformat()}
-    return stamps | {name: str(value) for name, value in metrics.get("timestamps", {}).items() if value}
+    """Return when things happened, by the service's clock where it tells."""
+    told = (_asked(attempt, "metrics") or {}).get("timestamps") or {}
+    stamps = {name: str(value) for name, value in told.items() if value}
+    if attempt.job.submission.device.where != "ibm":
+        stamps = {"finished": datetime.now(UTC).isoformat()} | stamps
+    return {"submitted": attempt.started.isoformat()} | stamps
 
 
-def _asked(handle: Any, question: str) -> Any:
-    """Ask a job what only the runtime's jobs can answer."""
-    answer = getattr(handle, question, None)
-    return answer() if callable(answer) and type(handle).__module__.startswith("qiskit_ibm_runtime") else None
+def _asked(attempt: Attempt, question: str) -> Any:
+    """Ask a job what only the runtime's jobs can answer; where it cannot, its result is kept all the same."""
+    answer = getattr(attempt.handle, question, None)
+    if not callable(answer) or not type(attempt.handle).__module__.startswith("qiskit_ibm_runtime"):
+        return None
+    try:
+        return answer()
+    except Exception as error:  # noqa: BLE001 - whatever the client raises, the result was paid for
+        attempt.untold.append(f"{question}: {type(error).__name__}: {error}")
+        return None
 
 
 def _between(stamps: dict[str, str], first: str, then: str) -> float:

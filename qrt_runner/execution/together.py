@@ -95,7 +95,11 @@ def _check_inside(attempts: Sequence[Attempt], place: Opened, service: Any, told
         return
     for attempt in sent:
         if attempt.handle.job_id() not in inside:
-            attempt.handle.cancel()
-            msg = f"job {attempt.handle.job_id()} went outside {place.kind} {place.id}, and was cancelled"
+            what = f"job {attempt.handle.job_id()} went outside {place.kind} {place.id}"
             attempt.place = None
-            attempt.failed(JobError(msg))
+            try:
+                attempt.handle.cancel()
+            except Exception as error:  # noqa: BLE001 - such as that it has ended: its result, paid for, is read then
+                told.trouble(f"{what}, and could not be cancelled ({error})")
+            else:
+                attempt.failed(JobError(f"{what}, and was cancelled"))

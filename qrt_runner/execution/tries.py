@@ -46,8 +46,8 @@ class Tries:
             yield from self._tried(half)
 
     def _may_try_again(self) -> bool:
-        """Tell whether parts may be submitted: on IBM Quantum a job that failed may have been paid for."""
-        return self.job.submission.device.where != "ibm" and (self.succeeded or self.in_vain <= _MOST_IN_VAIN)
+        """Tell whether parts may be submitted: outside simulators a job that failed may have been paid for."""
+        return self.job.submission.device.where == "simulator" and (self.succeeded or self.in_vain <= _MOST_IN_VAIN)
 
     def _part(self, spans: tuple[Span, ...]) -> Job:
         pubs = tuple(replace(pub, values=pub.values[span.start : span.stop]) for pub, span in self._chosen(spans))

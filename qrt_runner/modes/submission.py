@@ -32,6 +32,10 @@ class Pub:
     observables: Mapping[str, SparsePauliOp]
     """Over the qubits of `circuit`; only the estimator sends them."""
 
+    def __post_init__(self) -> None:
+        """Refuse to pair values with the wrong parameters."""
+        assert self.values.shape[1:] == (self.circuit.num_parameters,), "one column for each parameter of the circuit"
+
 
 @dataclass(frozen=True)
 class Submission:

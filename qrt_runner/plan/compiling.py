@@ -7,6 +7,7 @@ What many points have in common is worked out once: of a sweep over a parameter'
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -124,7 +125,7 @@ class _Compiler:
         experiment = point.experiment
         task, document, terms = experiment.tasks[ready.name], experiment.document, ready.terms
         program = terms.program
-        pub = Pub(program.lowered.circuit, ready.logical.sets.values, terms.sent)
+        pub = Pub(program.lowered.circuit, program.values_of(ready.logical.sets), terms.sent)
         shots = _shots(task.mode)
         return Wanted(
             number=len(self.wanted),
@@ -201,9 +202,9 @@ def _options(task: Task, seed: int | None, program: Program) -> tuple[Any, Ledge
 
 
 def _shots(mode: config.Mode) -> int:
-    """Return the shots; for a precision those that give it for a single Pauli at worst, 1/precision^2."""
+    """Return the shots; for a precision as many as the runtime takes: 1/precision^2, rounded up."""
     precision = getattr(mode, "precision", None)
-    return mode.shots if precision is None else round(precision**-2)
+    return mode.shots if precision is None else math.ceil(1.0 / precision**2)
 
 
 def _path_of(experiment: Experiment, name: str) -> str:

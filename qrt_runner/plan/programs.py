@@ -69,7 +69,7 @@ class Programs:
         """Refuse what a simulator cannot hold, once for all values where they do not matter."""
         if program.device.where != "simulator" or id(program) in self.fitting:
             return
-        if check_fits(program.device, program.lowered.circuit, logical.sets.values, program.runs_on):
+        if check_fits(program.device, program.lowered.circuit, program.values_of(logical.sets), program.runs_on):
             self.fitting.add(id(program))
 
     def _lowered(self, opened: OpenedCircuit, backend: str, document: Document) -> Program:

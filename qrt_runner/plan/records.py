@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
     from qrt_runner.backends import Device
-    from qrt_runner.circuits import LogicalCircuit
+    from qrt_runner.circuits import LogicalCircuit, ParameterSets
     from qrt_runner.errors import ConfigError
     from qrt_runner.modes import Submission
     from qrt_runner.results import Comparison, Ledger, Point
@@ -35,6 +35,14 @@ class Program:
 
     sizes: Mapping[str, float]
     """Depths and two-qubit gates before and after lowering, by metric name."""
+
+    def values_of(self, sets: ParameterSets) -> np.ndarray:
+        """Return the values of the submitted circuit's parameters, shape (parameter sets, its parameters).
+
+        They are chosen by name: lowering drops parameters that change nothing, such as an rz before a measurement.
+        """
+        columns = [sets.names.index(parameter.name) for parameter in self.lowered.circuit.parameters]
+        return sets.values[:, columns]
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,7 +97,7 @@ def _kept_run(request: Request, plan: Plan, run_id: str, started_ms: int) -> Kep
     what = f"{len(request.points)} points" if request.grouped else f"{len(plan.tasks)} tasks"
     folders = request.folders or not request.grouped
     kept = KeptRun(request.folder, run_id, name, f"{name} ({what})", grouped, folders, started_ms)
-    kept.save()
+    kept.begin()
     return kept
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qrt_runner.runner.outcome import new_id
 from qrt_runner.runner.recording import TABLE
-from qrt_runner.tracking import KeptRun, find_kept, parquet_of, rows_of
+from qrt_runner.tracking import KeptRun, find_kept, parquet_of, swept_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,9 @@ def gather(parts: Sequence[Path], folder: Path, tracking: Tracking) -> KeptRun:
     points = sum(len(run.states()) for run in runs)
     whole = KeptRun(folder, new_id(), name, f"{name} ({points} points)", True, False, started_ms)  # noqa: FBT003 - by their order in the record
     whole.interrupted = any(run.interrupted for run in runs)
-    whole.save()
+    for run in runs:
+        whole.spent = {name: whole.spent.get(name, 0.0) + value for name, value in run.spent.items()} or whole.spent
+    whole.begin()
     for run in runs:
         whole.keep(replace(record, tags={**record.tags, "qrt.run": whole.id}) for record in run.records())
     if tracking.kind != "off":
@@ -55,7 +57,9 @@ def gather(parts: Sequence[Path], folder: Path, tracking: Tracking) -> KeptRun:
 def _log(kept: KeptRun, tracking: Tracking) -> None:
     from qrt_runner.tracking.store import log_run
 
-    table = kept.folder / TABLE
-    if kept.grouped and not table.is_file():
-        table.write_bytes(parquet_of([row for record in kept.records() for row in rows_of(record)]))
-    log_run(kept, tracking.uri, {TABLE: table.read_bytes()} if kept.grouped else {})
+    files: dict[str, bytes] = {}
+    if kept.grouped:
+        rows = sorted((row for record in kept.records() for row in swept_rows(record)), key=lambda row: row["point"])
+        files[TABLE] = parquet_of(rows)
+        (kept.folder / TABLE).write_bytes(files[TABLE])
+    log_run(kept, tracking.uri, files)

@@ -14,7 +14,7 @@ from qrt_runner.tracking import (
     environment,
     metrics_of,
     parquet_of,
-    sweep_rows,
+    swept_rows,
     with_reports,
     with_table,
 )
@@ -74,8 +74,10 @@ class Recording:
             self.outcome.reports.update({job.report.id: job.report for job in result.jobs if job.report is not None})
             self.show(result, self.tasks)
             if self.kept.grouped:
-                self.rows += sweep_rows(result, record.rows)
-        self._add_derived(results, records)
+                self.rows += swept_rows(record)
+        whole = self._derived(results, records)
+        ready = [one for result, record in zip(results, whole, strict=True) for one in self._held(result, record)]
+        self._log(ready)
 
     def close(self) -> None:
         """Keep and log what tells of the run as a whole."""
@@ -84,26 +86,26 @@ class Recording:
         held = self._reported(lambda _: True)
         for name, content in files.items():
             (self.kept.folder / name).write_bytes(content)
+        spent = metrics_of(self.outcome.reports.values())
+        if spent:
+            self.kept.spent = {metric.key: metric.value for metric in spent}
+            self.kept.save()
         if self.tracking.kind == "off" or not self.outcome.results:
             return
         self._log(held)
         if self.kept.interrupted:
             # Some may have been kept and not handed over any more; those that were are left alone.
             self._logging(lambda recorder: recorder.log([*self.kept.records()]))
-        spent = metrics_of(self.outcome.reports.values())
         self._logging(lambda recorder: recorder.end(self.outcome.state, files, metrics=spent))
 
-    def _add_derived(self, results: Sequence[TaskResult], records: Sequence[Record]) -> None:
+    def _derived(self, results: Sequence[TaskResult], records: Sequence[Record]) -> Sequence[Record]:
         """Add what can be made again from a kept result: its table and, where they are wanted, its figures."""
         if self.kept.grouped and self.tracking.kind == "off" and not self.draws:
-            return
+            return records
         whole = [self._with_derived(result, record) for result, record in zip(results, records, strict=True)]
         if self.kept.folders or self.draws:
             self.kept.keep(whole)
-        if self.tracking.kind != "off":
-            self._log(
-                [one for result, record in zip(results, whole, strict=True) for one in self._held(result, record)]
-            )
+        return whole
 
     def _held(self, result: TaskResult, record: Record) -> list[Record]:
         """Hold a record back until the session group of its job has its report; return those that can be logged."""
@@ -113,7 +115,7 @@ class Recording:
         return self._reported(lambda result: len(self._reports_of(result)) == len(_groups_of(result)))
 
     def _log(self, records: Sequence[Record]) -> None:
-        if records:
+        if records and self.tracking.kind != "off":
             self._logging(lambda recorder: recorder.log(records))
 
     def _reported(self, ready: Callable[[TaskResult], bool]) -> list[Record]:

@@ -2,8 +2,8 @@
 
 from qrt_runner.tracking.environment import environment
 from qrt_runner.tracking.keeping import KeptRun, find_kept
-from qrt_runner.tracking.records import Record, Records, metrics_of, rows_of, with_reports, with_table
-from qrt_runner.tracking.tables import parquet_of, sweep_rows, tidy_rows
+from qrt_runner.tracking.records import Record, Records, metrics_of, swept_rows, with_reports, with_table
+from qrt_runner.tracking.tables import parquet_of, tidy_rows
 
 __all__ = [
     "KeptRun",
@@ -13,8 +13,7 @@ __all__ = [
     "find_kept",
     "metrics_of",
     "parquet_of",
-    "rows_of",
-    "sweep_rows",
+    "swept_rows",
     "tidy_rows",
     "with_reports",
     "with_table",

@@ -33,7 +33,9 @@ class Files:
     likes: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """By name of the artifact: the shared file that others of its name are compared with, and its content."""
 
-    written: set[str] = field(default_factory=set)
+    written: dict[str, str] = field(default_factory=dict)
+    """Hash of what was written, by its place."""
+
     once: set[str] = field(default_factory=set)
     """Where a content that came once would be, had it come twice."""
     unsynced: list[Path] = field(default_factory=list)
@@ -77,12 +79,16 @@ class Files:
         return place
 
     def _write(self, place: str, content: bytes) -> None:
-        if self.shared and place in self.written:
+        told = sha256(content).hexdigest()
+        if self.written.get(place) == told:
             return
         file = self.folder / place
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        self.written.add(place)
+        # What a line vouches for already must not be cut off by what comes later.
+        draft = file.with_name(f"{file.name}.new")
+        draft.write_bytes(content)
+        draft.replace(file)
+        self.written[place] = told
         self.unsynced.append(file)
 
     def _read(self, place: Any) -> bytes:

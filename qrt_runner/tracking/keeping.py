@@ -24,7 +24,7 @@ _INDEX: Final = "run.json"
 _TASKS: Final = "tasks.jsonl"
 _LOGGED: Final = "logged.jsonl"
 _ROOTS: Final = ("outputs", "multirun")
-_SAVED: Final = ("id", "experiment", "title", "grouped", "folders", "started_ms", "parent", "interrupted")
+_SAVED: Final = ("id", "experiment", "title", "grouped", "folders", "started_ms", "parent", "interrupted", "spent")
 
 
 @dataclass
@@ -50,6 +50,9 @@ class KeptRun:
     interrupted: bool = False
     """Whether some of its tasks were not run."""
 
+    spent: dict[str, float] = field(default_factory=dict)
+    """What its session groups spent together, by metric name."""
+
     logged: dict[str, str] = field(default_factory=dict)
     """MLflow run by key of the task, for those that are logged."""
 
@@ -63,6 +66,12 @@ class KeptRun:
             json.dump({name: getattr(self, name) for name in _SAVED}, stream, indent=1)
             _to_disk(stream)
         draft.replace(self.folder / _INDEX)
+
+    def begin(self) -> None:
+        """Begin in a folder that an earlier run may have used: what it left there is none of this run."""
+        for name in (_TASKS, _LOGGED):
+            (self.folder / name).unlink(missing_ok=True)
+        self.save()
 
     @property
     def files(self) -> Files:
@@ -130,7 +139,7 @@ def _read(file: Path) -> KeptRun:
 
 def _line(record: Record, files: Mapping[str, Any]) -> str:
     metrics = [(metric.key, _told(metric.value), metric.step) for metric in record.metrics]
-    data = {"key": record.key, "title": record.title, "state": record.state}
+    data = {"key": record.key, "title": record.title, "state": record.state, "swept": record.swept}
     return json.dumps({**data, "params": record.params, "tags": record.tags, "metrics": metrics, "files": files})
 
 
@@ -143,6 +152,7 @@ def _record(line: Mapping[str, Any], files: Files) -> Record:
         tags=line["tags"],
         metrics=tuple(Metric(key, float(value), step) for key, value, step in line["metrics"]),
         artifacts=files.read(line["files"]),
+        swept=line["swept"],
     )
 
 

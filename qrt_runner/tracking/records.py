@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from qrt_runner.config import fingerprint
-from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tidy_rows
+from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tidy_rows, typed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -50,6 +50,9 @@ class Record:
     artifacts: Mapping[str, bytes]
     """Content by artifact path."""
 
+    swept: Mapping[str, str] = field(default_factory=dict)
+    """The overrides that make its point of a sweep, by name."""
+
     rows: Sequence[Row] = ()
     """Its tidy table; empty where it was read from disk."""
 
@@ -81,6 +84,7 @@ class Records:
             tags=_tags(result, self.run),
             metrics=tuple(_metrics(result)),
             artifacts={**artifacts, **self._result_files(result, rows), **result.files},
+            swept=dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides),
             rows=rows,
         )
 
@@ -125,6 +129,14 @@ def with_table(record: Record) -> Record:
     if _TABLE in record.artifacts:
         return record
     return replace(record, artifacts={**record.artifacts, _TABLE: parquet_of(rows_of(record))})
+
+
+def swept_rows(record: Record) -> list[Row]:
+    """Return a record's rows for the table of a sweep: with its state, and what was swept over."""
+    start: Row = {"state": "done" if record.state == "FINISHED" else "failed"}
+    start |= {name: typed(word) for name, word in record.swept.items()}
+    bare: Row = {"point": int(record.tags["qrt.point"]), "task": record.tags["qrt.task"]}
+    return [{**start, **row} for row in rows_of(record) or [bare]]
 
 
 def with_reports(record: Record, reports: Sequence[GroupReport]) -> Record:

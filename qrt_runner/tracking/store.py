@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from qrt_runner.errors import TrackingError
 from qrt_runner.tracking import direct
+from qrt_runner.tracking.records import Metric
 from qrt_runner.tracking.steps import AtOnce, Beside, Steps
 from qrt_runner.tracking.writer import OUTSIDE, PARENT, Known, StoreError, Writer, parent_record
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qrt_runner.tracking.keeping import KeptRun
-    from qrt_runner.tracking.records import Metric, Record
+    from qrt_runner.tracking.records import Record
 
 _DEFAULT: Final = "sqlite:///mlflow.db"
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -53,7 +54,7 @@ def log_run(run: KeptRun, uri: str | None, files: Mapping[str, bytes] = _NONE) -
         records = run.records()
         while batch := list(islice(records, _BATCH)):
             recorder.log(batch)
-        recorder.end(state_of(run), files)
+        recorder.end(state_of(run), files, metrics=[Metric(name, value, 0) for name, value in run.spent.items()])
 
 
 def state_of(run: KeptRun) -> str:

@@ -53,14 +53,7 @@ def _starts(result: TaskResult) -> Iterable[Row]:
         yield start | {name: value for name, value in known.items() if value is not None}
 
 
-def sweep_rows(result: TaskResult, rows: Sequence[Row]) -> list[Row]:
-    """Return a point's rows with what was swept over, one column for each override that makes the point."""
-    swept = dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides)
-    start = {"state": result.state, **{name: _typed(word) for name, word in swept.items()}}
-    return [{**start, **row} for row in rows or [{"point": result.point.index, "task": result.name}]]
-
-
-def _typed(word: str) -> str | float:
+def typed(word: str) -> str | float:
     """Return the number that an override gives, or its word."""
     try:
         found = json.loads(word)
