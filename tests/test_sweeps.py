@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from composing import circuit_file, outcome_of, plan_of
+
+from qrt_runner.execution.attempts import Attempt, asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,3 +190,48 @@ def test_a_preset_can_be_swept(command: Callable[..., Ended]):
     assert [" ".join(row[:2]) for row in rows(ended)] == [
         f"{point} {task}" for point in (0, 1) for task in ("raw", "sampler", "estimator")
     ]
+
+
+COUNTING = '''
+from pathlib import Path
+
+from qiskit.providers.basic_provider import BasicSimulator
+
+
+class Broken(BasicSimulator):
+    """A vendor's device that takes jobs and fails, and notes how often."""
+
+    def run(self, run_input, **options):
+        with Path("submitted").open("a") as notes:
+            notes.write("x")
+        raise ConnectionError("the line broke")
+
+
+def get_backend():
+    return Broken()
+'''
+
+
+@pytest.mark.parametrize("mode", ["raw", "sampler", "estimator"])
+def test_a_vendors_job_is_submitted_once(mode, tmp_path, monkeypatch):
+    """A job that failed may have been paid for: its eight parameter sets fail, and it is not tried again."""
+    (tmp_path / "acme_broken.py").write_text(COUNTING, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    turn = circuit_file("turn", "circuit = QuantumCircuit(1)\ncircuit.ry(Parameter('theta'), 0)", "'z': 'Z'")
+    vendor = ["backend=vendor", "backend.source=acme_broken:get_backend", f"mode={mode}"]
+    (result,) = outcome_of([*turn, *vendor, "+circuit.parameter_values.theta={linspace:[0,1,8]}"]).results
+    sys.modules.pop("acme_broken", None)
+    assert (result.state, result.error) == ("failed", "ConnectionError: the line broke")
+    assert (tmp_path / "submitted").read_text() == "x"
+
+
+def test_what_a_service_will_not_say_costs_no_result():
+    """Time stamps that cannot be had are noted in the record; what was measured is kept."""
+
+    def unreachable(_: object) -> None:
+        raise ConnectionError("503")
+
+    handle = type("Handle", (), {"metrics": unreachable, "__module__": "qiskit_ibm_runtime.jobs"})()
+    attempt = Attempt(plan_of(["mode=raw"]).jobs[0], (), handle=handle)
+    assert asked(attempt, "metrics") is None
+    assert attempt.untold == ["metrics: ConnectionError: 503"]

@@ -74,7 +74,7 @@ def _result(attempt: Attempt, pubs: tuple[PubResult, ...]) -> JobResult:
     local, tells = where == "simulator", where == "ibm"
     stamps = _stamps(attempt)
     queue_s = 0.0 if local else _between(stamps, "created", "running")
-    quantum_s = 0.0 if local else float(_asked(attempt, "usage") or 0.0)
+    quantum_s = 0.0 if local else float(asked(attempt, "usage") or 0.0)
     return JobResult(
         index=attempt.job.index,
         state="failed" if attempt.error else "done",
@@ -110,14 +110,14 @@ def _record(attempt: Attempt, stamps: dict[str, str], quantum_s: float) -> dict[
 
 def _stamps(attempt: Attempt) -> dict[str, str]:
     """Return when things happened, by the service's clock where it tells."""
-    told = (_asked(attempt, "metrics") or {}).get("timestamps") or {}
+    told = (asked(attempt, "metrics") or {}).get("timestamps") or {}
     stamps = {name: str(value) for name, value in told.items() if value}
     if attempt.job.submission.device.where != "ibm":
         stamps = {"finished": datetime.now(UTC).isoformat()} | stamps
     return {"submitted": attempt.started.isoformat()} | stamps
 
 
-def _asked(attempt: Attempt, question: str) -> Any:
+def asked(attempt: Attempt, question: str) -> Any:
     """Ask a job what only the runtime's jobs can answer; where it cannot, its result is kept all the same."""
     answer = getattr(attempt.handle, question, None)
     if not callable(answer) or not type(attempt.handle).__module__.startswith("qiskit_ibm_runtime"):
