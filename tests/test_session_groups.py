@@ -338,6 +338,14 @@ def test_auto_with_an_id_claims_no_choice(command, service):
     assert (ended.code, "several jobs" in ended.out) == (0, False)
 
 
+@pytest.mark.parametrize("swept", ["session.max_time=null,1h", "session.kind=batch,none"])
+def test_a_sweep_cannot_reach_what_one_point_may_not(command, swept):
+    """The first point is right, the second asks for what an attached group cannot have: all are refused."""
+    ended = command("-m", *QUIET, "backend=aer", "session=batch", "session.id=abc", swept)
+    assert ended.code == 2
+    assert "  point 1: session." in ended.err
+
+
 def test_kinds_can_be_swept(command, service):
     """Of three points one is outside, one in a batch and one in a dedicated session, which comes first."""
     assert command("-m", *service.words, "session=none,batch,dedicated").code == 0

@@ -170,6 +170,10 @@ def _given(partial: PartialTask) -> dict[str, Any]:
     return {name: value for name in Task.model_fields if (value := getattr(partial, name)) is not None}
 
 
+COMBINED: Final = ("mode", "session", "mitigation", "tasks")
+"""Sections that `combination_mistakes` reads."""
+
+
 def combination_mistakes(data: Mapping[str, Any], judge_options: OptionsJudge | None) -> list[Mistake]:
     """Return what cannot go together, told by the raw data so that it is told beside all other mistakes."""
     tasks = data.get("tasks")

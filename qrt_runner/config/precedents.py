@@ -9,11 +9,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from qrt_runner.config.parsing import Document, Experiment, Task, combination_mistakes, parse, tasks_of, unspeakable
+from qrt_runner.config.parsing import (
+    COMBINED,
+    Document,
+    Experiment,
+    Task,
+    combination_mistakes,
+    parse,
+    tasks_of,
+    unspeakable,
+)
 from qrt_runner.config.secrets import secrets_in
 from qrt_runner.config.values import Section
 
@@ -23,8 +32,6 @@ if TYPE_CHECKING:
     from qrt_runner.config.parsing import OptionsJudge, PartialTask
 
 Kind = TypeVar("Kind", bound=Section)
-_COMBINED: Final = ("mode", "mitigation", "tasks")
-"""Sections that are judged together."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def _difference(data: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, 
 
 def _may_clash(data: Mapping[str, Any], known: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Tell whether a change may be one that does not go with the rest; of the mode, only its kind is asked about."""
-    combined = [name for name in _COMBINED if name in new]
+    combined = [name for name in COMBINED if name in new]
     same_kind = combined == ["mode"] and _kind(data["mode"]) == _kind(known["mode"])
     return bool(combined) and not same_kind
 
