@@ -36,11 +36,15 @@ class Attempt:
         self.error = " ".join(f"{type(error).__name__}: {error}".split())
 
 
+def spans_of(job: Job) -> tuple[Span, ...]:
+    """Return all parameter sets of a job."""
+    return tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(job.submission.pubs))
+
+
 def submitted(job: Job, place: Opened | None, announce: Callable[[str], None]) -> Attempt:
     """Submit a job, to its session group where it has one."""
-    spans = tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(job.submission.pubs))
     inside = replace(job, submission=replace(job.submission, place=place.place if place else None))
-    attempt = Attempt(inside, spans, place)
+    attempt = Attempt(inside, spans_of(job), place)
     try:
         attempt.handle = mode_named(job.mode).submit(inside.submission)
     except Exception as error:  # noqa: BLE001 - whatever a service raises, one failed job fails its own points only
@@ -52,7 +56,7 @@ def submitted(job: Job, place: Opened | None, announce: Callable[[str], None]) -
 
 def refused(job: Job, error: Exception) -> Attempt:
     """Return the attempt of a job that was not submitted, because its session group could not be opened."""
-    attempt = Attempt(job, tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(job.submission.pubs)))
+    attempt = Attempt(job, spans_of(job))
     attempt.failed(error)
     return attempt
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.execution.attempts import finished, submitted
-from qrt_runner.results import JobResult, Span
+from qrt_runner.execution.attempts import finished, spans_of, submitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qrt_runner.modes import Pub
     from qrt_runner.plan import Job
+    from qrt_runner.results import JobResult, Span
 
 _MOST_IN_VAIN: Final = 12
 """After so many parts of a failed job that all failed, the rest is taken to fail as well."""
@@ -29,7 +29,7 @@ class Tries:
 
     def results(self) -> Iterator[JobResult]:
         """Give the result of the whole, or those of its parts."""
-        yield from self._tried(tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(self._pubs)))
+        yield from self._tried(spans_of(self.job))
 
     @property
     def _pubs(self) -> tuple[Pub, ...]:

@@ -4,7 +4,6 @@ Knows the modules above it; knows neither Hydra nor MLflow, and submits nothing.
 """
 
 from qrt_runner.plan.compiling import compile_plan
-from qrt_runner.plan.programs import program_files
 from qrt_runner.plan.records import Group, Job, Place, Plan, PlannedTask, Program, Refusal
 
-__all__ = ["Group", "Job", "Place", "Plan", "PlannedTask", "Program", "Refusal", "compile_plan", "program_files"]
+__all__ = ["Group", "Job", "Place", "Plan", "PlannedTask", "Program", "Refusal", "compile_plan"]

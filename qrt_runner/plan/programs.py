@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qrt_runner.backends import Device, check_fits, open_device, simulator_of
-from qrt_runner.circuits import LogicalCircuit, OpenedCircuit, logical_files, open_circuit, qpy_bytes
-from qrt_runner.circuits import drawn as drawing_of
+from qrt_runner.circuits import LogicalCircuit, OpenedCircuit, open_circuit
 from qrt_runner.errors import QrtError
 from qrt_runner.plan.records import Program
 from qrt_runner.transpilation import lower, two_qubit_gates
@@ -86,13 +85,6 @@ class Programs:
             # The section is held beside its text, so that no other one gets its id.
             known = self.told[id(section)] = section, section.model_dump_json()
         return known[1]
-
-
-def program_files(program: Program) -> dict[str, bytes]:
-    """Return the artifacts that show a program: as written, as submitted, and drawn."""
-    isa = program.lowered.isa
-    files = {"circuit/isa.qpy": qpy_bytes(isa), "circuit/isa.txt": drawing_of(isa).encode()}
-    return logical_files(program.circuit) | files
 
 
 def once(known: dict[Any, Thing], key: Any, make: Callable[[], Thing]) -> Thing:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from qrt_runner.circuits import drawn, logical_files, qpy_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +38,18 @@ class Program:
 
     sizes: Mapping[str, float]
     """Depths and two-qubit gates before and after lowering, by metric name."""
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The artifacts that show it: as written, as submitted, and drawn."""
+        isa = self.lowered.isa
+        files = {"circuit/isa.qpy": qpy_bytes(isa), "circuit/isa.txt": drawn(isa).encode()}
+        return logical_files(self.circuit) | files
+
+    @cached_property
+    def calibration(self) -> Mapping[str, Any] | None:
+        """Properties of its qubits; None where the backend has none."""
+        return self.device.calibration(self.lowered.used)
 
     def values_of(self, sets: ParameterSets) -> np.ndarray:
         """Return the values of the submitted circuit's parameters, shape (parameter sets, its parameters).

@@ -95,7 +95,7 @@ class Recording:
         self._log(held)
         if self.kept.interrupted:
             # Some may have been kept and not handed over any more; those that were are left alone.
-            self._logging(lambda recorder: recorder.log([*self.kept.records()]))
+            self._logging(lambda recorder: recorder.log([with_table(one) for one in self.kept.records()]))
         self._logging(lambda recorder: recorder.end(self.outcome.state, files, metrics=spent))
 
     def _derived(self, results: Sequence[TaskResult], records: Sequence[Record]) -> Sequence[Record]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qrt_runner.analysis import compared, exact_reference, expectations_from_counts
-from qrt_runner.plan import program_files
 from qrt_runner.results import Comparison, Counts, Expectations, Ledger, PubResult, TaskResult
 from qrt_runner.runner.joining import joined
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.circuits import LogicalCircuit
     from qrt_runner.config import Document, Task
-    from qrt_runner.plan import Place, Plan, PlannedTask, Program, Refusal
+    from qrt_runner.plan import Place, Plan, PlannedTask, Refusal
     from qrt_runner.results import JobResult, Span
 
 
@@ -34,7 +33,6 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
 
 def scatter(plan: Plan, jobs: Iterable[JobResult]) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
-    known = _Known()
     gathered = [_Gathered(task, len(task.logical.sets.values)) for task in plan.tasks]
     waiting: dict[int, list[tuple[_Gathered, Place]]] = {}
     for one in gathered:
@@ -43,7 +41,7 @@ def scatter(plan: Plan, jobs: Iterable[JobResult]) -> Iterator[list[TaskResult]]
     for job in jobs:
         pubs = _with_expectations(job, waiting[job.index])
         complete = [one for one, place in waiting[job.index] if one.take(job, pubs, place)]
-        yield [one.result(known) for one in complete]
+        yield [one.result() for one in complete]
 
 
 def failed_point(refusal: Refusal) -> list[TaskResult]:
@@ -66,26 +64,6 @@ def failed_point(refusal: Refusal) -> list[TaskResult]:
         )
         for name, task in refusal.point.experiment.tasks.items()
     ]
-
-
-@dataclass
-class _Known:
-    """What many tasks share, worked out once."""
-
-    files: dict[int, Mapping[str, bytes]] = field(default_factory=dict)
-    calibrations: dict[int, Any] = field(default_factory=dict)
-
-    def files_of(self, program: Program) -> Mapping[str, bytes]:
-        """Return the artifacts that show a program."""
-        if id(program) not in self.files:
-            self.files[id(program)] = program_files(program)
-        return self.files[id(program)]
-
-    def calibration_of(self, program: Program) -> Any:
-        """Return the properties of a program's qubits."""
-        if id(program) not in self.calibrations:
-            self.calibrations[id(program)] = program.device.calibration(program.lowered.used)
-        return self.calibrations[id(program)]
 
 
 @dataclass
@@ -112,7 +90,7 @@ class _Gathered:
                 self.jobs.append(job)
         return self.missing == 0 < before
 
-    def result(self, known: _Known) -> TaskResult:
+    def result(self) -> TaskResult:
         """Return the task's result."""
         task, program, logical = self.task, self.task.program, self.task.logical
         pub, missing = joined(self.parts)
@@ -133,8 +111,8 @@ class _Gathered:
             expectations=pub.expectations if pub else None,
             comparison=compared(task.reference, pub.counts) if pub else Comparison(),
             missing=missing,
-            files=known.files_of(program),
-            calibration=known.calibration_of(program),
+            files=program.files,
+            calibration=program.calibration,
             notes=(*logical.notes, *_shared(task, self.jobs), *(_doubts(pub.expectations, missing) if pub else ())),
             error="; ".join(errors) + told,
         )

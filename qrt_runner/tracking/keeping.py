@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import refuse
 from qrt_runner.tracking.files import Files
-from qrt_runner.tracking.records import Metric, Record, with_table
+from qrt_runner.tracking.records import Metric, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ class KeptRun:
             last[line["key"]] = number
         for number, line in enumerate(_whole_lines(self.folder / _TASKS)):
             if last[line["key"]] == number:
-                yield with_table(_record(line, files))
+                yield _record(line, files)
 
     def states(self) -> dict[str, str]:
         """Return the state of each task by its key."""

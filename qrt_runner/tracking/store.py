@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from qrt_runner.errors import TrackingError
 from qrt_runner.tracking import direct
-from qrt_runner.tracking.records import Metric
+from qrt_runner.tracking.records import Metric, with_table
 from qrt_runner.tracking.steps import AtOnce, Beside, Steps
 from qrt_runner.tracking.writer import OUTSIDE, PARENT, Known, StoreError, Writer, parent_record
 
@@ -51,7 +51,7 @@ def log_run(run: KeptRun, uri: str | None, files: Mapping[str, bytes] = _NONE) -
         TrackingError: Where the store cannot be reached; what was logged before stays noted.
     """
     with Recorder(run, uri) as recorder:
-        records = run.records()
+        records = (with_table(record) for record in run.records() if record.key not in run.logged)
         while batch := list(islice(records, _BATCH)):
             recorder.log(batch)
         recorder.end(state_of(run), files, metrics=[Metric(name, value, 0) for name, value in run.spent.items()])
