@@ -21,7 +21,7 @@ REGISTER: Final = "meas"
 """Name of the classical register that holds added measurements, as `QuantumCircuit.measure_all` calls it."""
 
 
-def for_counting(circuit: QuantumCircuit, measure: config.sections.Measure, path: str = "circuit") -> QuantumCircuit:
+def for_counting(circuit: QuantumCircuit, measure: config.fields.Measure, path: str = "circuit") -> QuantumCircuit:
     """Return the circuit as a counting mode runs it: its own measurements, else those that `measure` asks for.
 
     Raises:

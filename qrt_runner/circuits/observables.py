@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 from qiskit.quantum_info import Pauli, SparsePauliOp
 
-from qrt_runner.config.sections import NAME_ALLOWED, OBSERVABLE_ALLOWED, Observable, is_observable_name
+from qrt_runner.config.fields import NAME_ALLOWED, OBSERVABLE_ALLOWED, Observable, is_observable_name
 from qrt_runner.errors import ConfigError, Mistake, refuse
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Limits, Rehearsal, Vendor
 from qrt_runner.config.explaining import nearest, shown
-from qrt_runner.config.folders import state_folder
+from qrt_runner.config.folders import caches_folder, state_folder
 from qrt_runner.config.parsing import (
     ONLY_TASK,
     Document,
@@ -59,6 +59,7 @@ __all__ = [
     "Transpile",
     "Values",
     "Vendor",
+    "caches_folder",
     "fingerprint",
     "merged_mistakes",
     "nearest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -11,3 +12,23 @@ def state_folder() -> Path:
     given = os.environ.get("QRT_STATE_DIR")
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return Path(given) if given else state / "qrt_runner"
+
+
+def caches_folder() -> Path:
+    """Return $QRT_CACHE_DIR, else the folder for what this package can make again."""
+    given = os.environ.get("QRT_CACHE_DIR")
+    return Path(given) if given else _user_caches() / "qrt_runner"
+
+
+def _user_caches() -> Path:
+    """Return where a user's programs keep what can be made again."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        # A user without a home has no cache: nothing can be written below this.
+        return Path(os.devnull)
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")

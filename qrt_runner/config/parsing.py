@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in, shown
+from qrt_runner.config.fields import Seed, without_unset
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
     Action,
@@ -19,12 +20,10 @@ from qrt_runner.config.sections import (
     Mitigation,
     Mode,
     Reference,
-    Seed,
     Session,
     Sweep,
     Tracking,
     Transpile,
-    without_unset,
 )
 from qrt_runner.config.values import Section
 from qrt_runner.errors import ConfigError, Mistake

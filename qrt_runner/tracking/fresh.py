@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from qrt_runner.config import caches_folder
 from qrt_runner.tracking.proven import artifact_root, has_schema, is_plain
 from qrt_runner.tracking.writer import LOCK_TIMEOUT_S, OUTSIDE, POLL_S
-from qrt_runner.transpilation.cache import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def made(file: Path, revision: str) -> bool:
 
 def template_file() -> Path:
     """Return where the store is that fresh ones are copied from."""
-    return cache_folder().parent / "stores" / f"mlflow-{version('mlflow')}.db"
+    return caches_folder() / "stores" / f"mlflow-{version('mlflow')}.db"
 
 
 def _template() -> Path:

@@ -9,12 +9,13 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from qrt_runner.config import caches_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,23 +136,8 @@ class Cache:
 
 
 def cache_folder() -> Path:
-    """Return the folder of the transpiled circuits: below QRT_CACHE_DIR, else in the user's cache folder."""
-    named = os.environ.get("QRT_CACHE_DIR")
-    return (Path(named) if named else _user_caches() / "qrt_runner") / "transpiled"
-
-
-def _user_caches() -> Path:
-    """Return where a user's programs keep what can be made again."""
-    try:
-        home = Path.home()
-    except RuntimeError:
-        # A user without a home has no cache: nothing can be written below this.
-        return Path(os.devnull)
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    """Return the folder of the transpiled circuits."""
+    return caches_folder() / "transpiled"
 
 
 def _checksum(key: str, content: bytes) -> bytes:
