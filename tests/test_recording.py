@@ -26,7 +26,8 @@ import pytest
 from qrt_runner.errors import TrackingError
 from qrt_runner.tracking import direct, fresh, proven
 from qrt_runner.tracking.keeping import KeptRun, find_kept
-from qrt_runner.tracking.records import Metric, Record
+from qrt_runner.tracking.metrics import Metric
+from qrt_runner.tracking.records import Record
 from qrt_runner.tracking.rows import checked
 from qrt_runner.tracking.steps import Beside
 from qrt_runner.tracking.store import Recorder, log_run, state_of

@@ -2,7 +2,8 @@
 
 from qrt_runner.tracking.environment import environment
 from qrt_runner.tracking.keeping import KeptRun, find_kept
-from qrt_runner.tracking.records import Record, Records, metrics_of, swept_rows, with_reports, with_table
+from qrt_runner.tracking.metrics import metrics_of
+from qrt_runner.tracking.records import Record, Records, swept_rows, with_reports, with_table
 from qrt_runner.tracking.tables import parquet_of, tidy_rows
 
 __all__ = [

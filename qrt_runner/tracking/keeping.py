@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import refuse
 from qrt_runner.tracking.files import Files
-from qrt_runner.tracking.records import Metric, Record
+from qrt_runner.tracking.metrics import Metric
+from qrt_runner.tracking.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

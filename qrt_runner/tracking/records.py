@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from qrt_runner.config import fingerprint
+from qrt_runner.tracking.metrics import NOT_IN_NAMES, Metric, metrics_of, metrics_of_task
 from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tidy_rows, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from qrt_runner.results import GroupReport, JobResult, Ledger, TaskResult
 
-_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
-"""What MLflow takes in no name of a param or metric."""
 _TABLE: Final = "results.parquet"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One value of a metric."""
-
-    key: str
-    value: float
-    step: int
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,7 @@ class Records:
             state="FINISHED" if result.state == "done" else "FAILED",
             params=_params(result),
             tags=_tags(result, self.run),
-            metrics=tuple(_metrics(result)),
+            metrics=tuple(metrics_of_task(result)),
             artifacts={**artifacts, **self._result_files(result, rows), **result.files},
             swept=dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides),
             rows=rows,
@@ -144,17 +133,6 @@ def with_reports(record: Record, reports: Sequence[GroupReport]) -> Record:
     return replace(record, metrics=(*record.metrics, *metrics_of(reports)))
 
 
-def metrics_of(reports: Collection[GroupReport]) -> tuple[Metric, ...]:
-    """Return what session groups spent, together; nothing where there were none."""
-    if not reports:
-        return ()
-    return (
-        Metric("usage/session_busy_s", sum(report.busy_s for report in reports), 0),
-        Metric("usage/session_idle_s", sum(report.idle_s for report in reports), 0),
-        Metric("usage/session_wait_s", sum(report.wait_s for report in reports), 0),
-    )
-
-
 def rows_of(record: Record) -> Sequence[Row]:
     """Return a record's tidy rows."""
     return record.rows or [numbers_in(row) for row in json.loads(record.artifacts["results.json"])["rows"]]
@@ -205,7 +183,7 @@ def _params(result: TaskResult) -> dict[str, str]:
 
 def _split(override: str) -> tuple[str, str]:
     name, _, value = override.lstrip("+~").partition("=")
-    return _NOT_IN_NAMES.sub("_", name), value
+    return NOT_IN_NAMES.sub("_", name), value
 
 
 def _tags(result: TaskResult, run: str) -> dict[str, str]:
@@ -227,31 +205,3 @@ def _tags(result: TaskResult, run: str) -> dict[str, str]:
     if result.notes:
         tags["qrt.notes"] = "; ".join(result.notes)[:500]
     return tags
-
-
-def _metrics(result: TaskResult) -> Iterator[Metric]:
-    for name, value in result.sizes.items():
-        yield Metric(name, value, 0)
-    yield Metric("time/transpile_s", result.transpile_s, 0)
-    yield Metric("time/queue_s", sum(job.queue_s for job in result.jobs), 0)
-    yield Metric("time/run_s", sum(job.run_s for job in result.jobs), 0)
-    yield Metric("usage/quantum_s", sum(job.quantum_s for job in result.jobs), 0)
-    missing = frozenset(result.missing)
-    for key, values in _series(result):
-        yield from (Metric(key, value, step) for step, value in enumerate(values) if step not in missing)
-
-
-def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
-    """Return the metrics that have one step per parameter set."""
-    comparison, found = result.comparison, result.expectations
-    if result.counts is not None:
-        yield "fidelity/hellinger", comparison.hellinger
-        yield "p_success", comparison.p_success
-    for column, name in enumerate(found.names if found is not None else ()):
-        assert found is not None
-        key, values = _NOT_IN_NAMES.sub("_", name), found.values[:, column]
-        yield f"ev/{key}", values.tolist()
-        yield f"std/{key}", found.errors[:, column].tolist()
-        if comparison.ideal is not None:
-            yield f"ideal/{key}", comparison.ideal[:, column].tolist()
-            yield f"error/{key}", (values - comparison.ideal[:, column]).tolist()

@@ -18,7 +18,8 @@ from qrt_runner.tracking.writer import StoreError, params_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from qrt_runner.tracking.records import Metric, Record
+    from qrt_runner.tracking.metrics import Metric
+    from qrt_runner.tracking.records import Record
 
 Row = tuple[str | int | float | None, ...]
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from qrt_runner.errors import TrackingError
 from qrt_runner.tracking import direct
-from qrt_runner.tracking.records import Metric, with_table
+from qrt_runner.tracking.metrics import Metric
+from qrt_runner.tracking.records import with_table
 from qrt_runner.tracking.steps import AtOnce, Beside, Steps
 from qrt_runner.tracking.writer import OUTSIDE, PARENT, Known, StoreError, Writer, parent_record
 

@@ -1,0 +1,64 @@
+"""What a task, or a session group, is told by in numbers; knows results, and not MLflow."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from qrt_runner.results import GroupReport, TaskResult
+
+NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_\-. :/]")
+"""What MLflow takes in no name of a param or metric."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One value of a metric."""
+
+    key: str
+    value: float
+    step: int
+
+
+def metrics_of_task(result: TaskResult) -> Iterator[Metric]:
+    """Give what is told of a task in numbers, one step per parameter set where there are several."""
+    for name, value in result.sizes.items():
+        yield Metric(name, value, 0)
+    yield Metric("time/transpile_s", result.transpile_s, 0)
+    yield Metric("time/queue_s", sum(job.queue_s for job in result.jobs), 0)
+    yield Metric("time/run_s", sum(job.run_s for job in result.jobs), 0)
+    yield Metric("usage/quantum_s", sum(job.quantum_s for job in result.jobs), 0)
+    missing = frozenset(result.missing)
+    for key, values in _series(result):
+        yield from (Metric(key, value, step) for step, value in enumerate(values) if step not in missing)
+
+
+def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
+    """Return the metrics that have one step per parameter set."""
+    comparison, found = result.comparison, result.expectations
+    if result.counts is not None:
+        yield "fidelity/hellinger", comparison.hellinger
+        yield "p_success", comparison.p_success
+    for column, name in enumerate(found.names if found is not None else ()):
+        assert found is not None
+        key, values = NOT_IN_NAMES.sub("_", name), found.values[:, column]
+        yield f"ev/{key}", values.tolist()
+        yield f"std/{key}", found.errors[:, column].tolist()
+        if comparison.ideal is not None:
+            yield f"ideal/{key}", comparison.ideal[:, column].tolist()
+            yield f"error/{key}", (values - comparison.ideal[:, column]).tolist()
+
+
+def metrics_of(reports: Collection[GroupReport]) -> tuple[Metric, ...]:
+    """Return what session groups spent, together; nothing where there were none."""
+    if not reports:
+        return ()
+    return (
+        Metric("usage/session_busy_s", sum(report.busy_s for report in reports), 0),
+        Metric("usage/session_idle_s", sum(report.idle_s for report in reports), 0),
+        Metric("usage/session_wait_s", sum(report.wait_s for report in reports), 0),
+    )
