@@ -219,6 +219,18 @@ def test_joblib_runs_points_in_two_processes(process: Callable[..., Ended]):
     assert [note["exit_code"] for note in notes()] == [0, 0, 2, 2]
 
 
+def test_submitit_runs_points_in_interpreters_of_their_own(process: Callable[..., Ended], store):
+    """The real launcher, on this machine: both points are children of one parent, with the numbers of any other way."""
+    ended = process("-m", "hydra/launcher=submitit_local", "mode.shots=8,16", "mode=raw")
+    assert ended.code == 0, ended.err
+    assert "\n2 points: run " in ended.out
+    runs = {run.data.params.get("shots", "parent"): run for run in store.search_runs(["1"])}
+    assert sorted(runs) == ["16", "8", "parent"]
+    parents = {runs[shots].data.tags["mlflow.parentRunId"] for shots in ("8", "16")}
+    assert parents == {runs["parent"].info.run_id}
+    assert runs["8"].data.metrics["ev/zz"] == 1
+
+
 # Values for sweepers
 
 
