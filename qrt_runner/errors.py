@@ -5,6 +5,7 @@ QrtError                  exit 1   everything a user can meet
  │    └── CircuitError    exit 2   a circuit cannot be loaded or bound; in a sweep its point fails alone
  ├── AccessError          exit 3   an account or a backend refused
  ├── JobError             exit 1   a job failed, its points fail with it
+ ├── JournalError         exit 1   the journal on disk cannot be read or written
  └── TrackingError        exit 1   MLflow could not be reached; the results are kept on disk
 """
 
@@ -76,6 +77,10 @@ class AccessError(QrtError):
 
 class JobError(QrtError):
     """A job failed, and its points with it."""
+
+
+class JournalError(QrtError):
+    """The journal on disk cannot be read or written; the message says where, why, and what can be done."""
 
 
 class TrackingError(QrtError):

@@ -31,6 +31,7 @@ ORDER = (
     "modes",
     "sessions",
     "plan",
+    "journal",
     "execution",
     "analysis",
     "plots",
@@ -58,6 +59,7 @@ KNOWN_BY = {
     "ibm_cloud_sdk_core": {"backends"},
     "mlflow": {"tracking"},
     "sqlalchemy": {"tracking"},
+    "sqlite3": {"journal", "rehearsal", "tracking"},
     "matplotlib": {"plots"},
 }
 """Who may import which outside world, from the table's last column; `the above` passes what is above on."""
@@ -181,6 +183,13 @@ def test_config_knows_pydantic_and_results_know_numpy_only() -> None:
     found = [item for item in IMPORTS if module_of(item.file) in known and item.top not in sys.stdlib_module_names]
     outside = [item for item in found if item.top not in ("qrt_runner", "pydantic_core", known[module_of(item.file)])]
     assert [str(item) for item in outside] == []
+
+
+def test_the_journal_knows_sqlite_and_locks_only() -> None:
+    """It is read by commands that need neither circuits nor a service."""
+    found = [item for item in IMPORTS if module_of(item.file) == "journal" and item.top not in sys.stdlib_module_names]
+    assert {item.top for item in found} <= {"filelock", "qrt_runner"}
+    assert {item.own for item in found if item.top == "qrt_runner"} <= {"errors", "journal", "results"}
 
 
 def test_only_backends_opens_the_service() -> None:
