@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from qrt_runner.backends.connection import bound
 from qrt_runner.backends.device import Device
+from qrt_runner.backends.patience import looked_up, patiently
 from qrt_runner.backends.simulators import fake_class
 from qrt_runner.config import state_folder
 from qrt_runner.errors import AccessError, QrtError, refuse
@@ -42,7 +44,7 @@ def open_rehearsal(section: config.Rehearsal) -> Device:
     settings = _settings(section)
     fake_class(section.name)
     try:
-        backend = _backend(section, settings)
+        backend = patiently(lambda: _opened(section, settings))
     except QrtError:
         raise
     except Exception as error:
@@ -53,17 +55,8 @@ def open_rehearsal(section: config.Rehearsal) -> Device:
     return Device(backend.name, backend, "ibm", noisy=True)
 
 
-def _backend(section: config.Rehearsal, settings: Settings) -> IBMBackend:
-    """Open the device; once more where the service that was joined was just ending, because its starter had died."""
-    try:
-        return _opened(section, settings)
-    except Exception as error:
-        if section.faults or isinstance(error, QrtError):
-            raise
-        return _opened(section, settings)
-
-
 def _opened(section: config.Rehearsal, settings: Settings) -> IBMBackend:
+    """Start or join the service and open its device; after one that was just ending, the next try starts another."""
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     from qrt_runner.rehearsal import account_of, start
@@ -72,7 +65,9 @@ def _opened(section: config.Rehearsal, settings: Settings) -> IBMBackend:
     atexit.register(running.stop)
     account = account_of(running)
     with account.in_force(), _without_advice():
-        return QiskitRuntimeService(**account.arguments).backend(section.name)
+        service = QiskitRuntimeService(**account.arguments)
+        bound(service)
+        return looked_up(service, lambda: service.backend(section.name), section.name)
 
 
 @contextmanager

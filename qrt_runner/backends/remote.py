@@ -12,14 +12,17 @@ from qiskit.providers import BackendV2
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit_aer import AerSimulator
 
+from qrt_runner.backends.answers import answer_of
+from qrt_runner.backends.connection import bound
 from qrt_runner.backends.device import Device
+from qrt_runner.backends.patience import ElusiveError, looked_up, patiently
 from qrt_runner.config import nearest
 from qrt_runner.errors import AccessError, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qiskit_ibm_runtime import QiskitRuntimeService
+    from qiskit_ibm_runtime import IBMBackend
 
     from qrt_runner import config
 
@@ -33,15 +36,14 @@ def open_ibm(section: config.Ibm) -> Device:
     Raises:
         AccessError: Where there is no account, it is refused, the service is out of reach or has no such backend.
     """
-    service = _service(section)
-    filters = {name: value for name, value in section.filters.model_dump().items() if value is not None}
+    from qiskit_ibm_runtime.accounts.exceptions import AccountNotFoundError
+
     try:
-        if section.name is None:
-            backend = service.least_busy(use_fractional_gates=section.use_fractional_gates, **filters)
-        else:
-            backend = service.backend(section.name, use_fractional_gates=section.use_fractional_gates)
+        backend = patiently(lambda: _found(section))
+    except AccountNotFoundError as error:
+        raise _no_account(section, error) from error
     except QiskitBackendNotFoundError as error:
-        wanted = section.name or f"a backend with {filters}"
+        wanted = section.name or f"a backend with {_filters(section)}"
         msg = f"backend.name: given {wanted}; the account has no such backend ({error}); remedy: name one it has"
         raise AccessError(msg) from error
     except _service_errors() as error:
@@ -74,21 +76,28 @@ def open_vendor(section: config.Vendor) -> Device:
     return Device(name, backend, "vendor", noisy=True)
 
 
-def _service(section: config.Ibm) -> QiskitRuntimeService:
+def _found(section: config.Ibm) -> IBMBackend:
+    """Open a backend once; whatever the client raises."""
     from qiskit_ibm_runtime import QiskitRuntimeService
-    from qiskit_ibm_runtime.accounts.exceptions import AccountNotFoundError, AccountsError
 
-    try:
-        return QiskitRuntimeService(name=section.account, instance=section.instance)
-    except AccountNotFoundError as error:
-        given = f"account {section.account!r}" if section.account else "no account"
-        msg = (
-            f"backend.account: given {given}; none is found ({error}); remedy: set QISKIT_IBM_TOKEN and "
-            "QISKIT_IBM_INSTANCE in the environment, or save one with QiskitRuntimeService.save_account"
-        )
-        raise AccessError(msg) from error
-    except (AccountsError, *_service_errors()) as error:
-        raise _refused(error) from error
+    service = QiskitRuntimeService(name=section.account, instance=section.instance)
+    bound(service)
+    gates = section.use_fractional_gates
+    if section.name is None:
+        return looked_up(service, lambda: service.least_busy(use_fractional_gates=gates, **_filters(section)))
+    return looked_up(service, lambda: service.backend(section.name, use_fractional_gates=gates), section.name)
+
+
+def _filters(section: config.Ibm) -> dict[str, Any]:
+    return {name: value for name, value in section.filters.model_dump().items() if value is not None}
+
+
+def _no_account(section: config.Ibm, error: Exception) -> AccessError:
+    given = f"account {section.account!r}" if section.account else "no account"
+    return AccessError(
+        f"backend.account: given {given}; none is found ({error}); remedy: set QISKIT_IBM_TOKEN and "
+        "QISKIT_IBM_INSTANCE in the environment, or save one with QiskitRuntimeService.save_account"
+    )
 
 
 def _service_errors() -> tuple[type[Exception], ...]:
@@ -98,12 +107,14 @@ def _service_errors() -> tuple[type[Exception], ...]:
     from qiskit_ibm_runtime.exceptions import IBMError
     from requests import RequestException
 
-    return (IBMError, RequestsApiError, RequestException, ApiException, ValueError)
+    return (IBMError, RequestsApiError, RequestException, ApiException, ValueError, ElusiveError)
 
 
 def _refused(error: Exception) -> AccessError:
-    told = " ".join(str(error).split())
-    msg = f"backend: IBM Quantum refused or could not be reached ({type(error).__name__}: {told[:300]})"
+    told = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    if (answer := answer_of(error)) is not None:
+        told += f"; {'no answer' if answer.status is None else answer.status}: {answer.words}"
+    msg = f"backend: IBM Quantum refused or could not be reached ({told})"
     return AccessError(f"{msg}; remedy: check the network, the account and backend.instance, then try again")
 
 
