@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from qrt_runner.config import Document, Experiment, Transpile
     from qrt_runner.launcher import Composition
     from qrt_runner.runner import Outcome
-    from qrt_runner.sessions import Orphan
 
 _INTERRUPTED: Final = 130
 _COLLECT_RARELY: Final = (200_000, 20, 100)
@@ -49,38 +49,32 @@ def _command(arguments: Sequence[str]) -> int:
     if sys.stderr.isatty():
         sys.stderr.write("reading the config\n")
     from qrt_runner.config import ShowCache, secrets_in_overrides
+    from qrt_runner.launcher.saying import tidy
 
-    _close_orphans()
     if secrets := secrets_in_overrides(arguments):
+        tidy()
         raise ConfigError(secrets)
     from qrt_runner.launcher import check_run_wide, compose_points, gathered, judged
 
-    composition = compose_points(arguments)
-    if composition.ran:
-        return gathered(composition)
-    if not composition.points:
-        return 0
-    experiments = judged(composition.points, swept=composition.swept)
-    check_run_wide(experiments.values())
+    try:
+        composition = compose_points(arguments)
+        if composition.ran:
+            return gathered(composition)
+        if not composition.points:
+            tidy()
+            return 0
+        experiments = judged(composition.points, swept=composition.swept)
+        check_run_wide(experiments.values())
+    except QrtError:
+        tidy()
+        raise
     first = next(iter(experiments.values())).document
+    if first.action.kind in ("run", "submit"):
+        return _run(composition, experiments, first)
+    tidy()
     if isinstance(first.action, ShowCache):
         return _cache(first.transpile, clear=first.action.clear)
-    return _collect(first) if first.action.kind == "collect" else _run(composition, experiments, first)
-
-
-def _close_orphans() -> None:
-    """Close the sessions that killed commands left open, before anything else is done."""
-    from qrt_runner.sessions.orphans import close_orphans
-
-    for words in close_orphans(_close_orphan):
-        sys.stderr.write(f"{words}\n")
-
-
-def _close_orphan(orphan: Orphan) -> None:
-    from qrt_runner.backends import reopened
-    from qrt_runner.sessions import close_session
-
-    close_session(orphan.id or "", reopened(orphan.section))
+    return _act(composition, first)
 
 
 def _help_page() -> str:
@@ -102,12 +96,15 @@ def _help_page() -> str:
     return Template(template).substitute(APP_CONFIG_GROUPS=groups) + "\n"
 
 
-def _collect(document: Document) -> int:
-    from qrt_runner.runner import collect
+def _act(composition: Composition, document: Document) -> int:
+    """Carry out an action that is about earlier runs, and print what it has to say."""
+    from qrt_runner.launcher.saying import announce, say, show
+    from qrt_runner.runner.acting import act
 
-    kept = collect(document.run or "latest", document.tracking)
-    sys.stdout.write(f"run {kept.id}: {len(kept.logged)} tasks are in MLflow, experiment {kept.experiment}\n")
-    return 0
+    acted = act(document, composition.folder, announce, show)
+    say("".join(f"{line}\n" for line in acted.lines))
+    sys.stderr.write("".join(f"{trouble}\n" for trouble in acted.troubles))
+    return acted.exit_code
 
 
 def _cache(section: Transpile, *, clear: bool) -> int:
@@ -123,7 +120,7 @@ def _cache(section: Transpile, *, clear: bool) -> int:
 
 def _run(composition: Composition, experiments: Mapping[int, Experiment], first: Document) -> int:
     from qrt_runner.launcher import Points
-    from qrt_runner.launcher.saying import announce, show
+    from qrt_runner.launcher.saying import announce, show, tidy
     from qrt_runner.results import Point
     from qrt_runner.runner import Request, run
 
@@ -135,7 +132,8 @@ def _run(composition: Composition, experiments: Mapping[int, Experiment], first:
         for index, experiment in experiments.items()
     )
     skips = first.sweep.on_invalid == "skip" and composition.swept
-    request = Request(points, composition.folder, first.tracking, skips, composition.swept, folders)
+    command = f"python -m qrt_runner {shlex.join(sys.argv[1:])}".strip()
+    request = Request(points, composition.folder, first.tracking, skips, composition.swept, folders, command, tidy)
     outcome = run(request, announce, show)
     _close(outcome, first)
     return outcome.exit_code or int(len(points) < len(composition.points))

@@ -133,8 +133,8 @@ class JobResult:
     error: str = ""
     """The backend's own reason, for a failed job."""
 
-    report: GroupReport | None = None
-    """Of its session group, once this was the last of its jobs."""
+    reports: tuple[GroupReport, ...] = ()
+    """Of the sessions that the jobs of its group were in, once this was the last of them."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +218,9 @@ class TaskResult:
 
     notes: tuple[str, ...] = ()
     """What the reader must know besides, such as an observable left out."""
+
+    reused_from: str = ""
+    """The run that measured this, where the task was not run again."""
 
     error: str = ""
 

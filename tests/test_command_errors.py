@@ -98,8 +98,9 @@ def test_an_unknown_key_at_the_top_is_told_by_its_name(command: Callable[..., En
     """With and without Hydra's plus sign."""
     assert_config_error(
         command(f"{plus}seeds=3"),
-        "seeds: given the unknown key with 3; allowed: action, backend, circuit, mitigation, mode, name, reference, "
-        "run, seed, session, sweep, tasks, tracking, transpile; remedy: did you mean seed?",
+        "seeds: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, mitigation, mode, "
+        "name, reference, resume, reuse, run, seed, session, sweep, tasks, tracking, transpile; "
+        "remedy: did you mean seed?",
     )
 
 

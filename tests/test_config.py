@@ -183,8 +183,9 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
         (
             ["+frequency=3"],
             (
-                "frequency: given the unknown key with 3; allowed: action, backend, circuit, mitigation, mode, name, "
-                "reference, run, seed, session, sweep, tasks, tracking, transpile; remedy: leave frequency out"
+                "frequency: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, "
+                "mitigation, mode, name, reference, resume, reuse, run, seed, session, sweep, tasks, tracking, "
+                "transpile; remedy: leave frequency out"
             ),
         ),
         (

@@ -388,7 +388,7 @@ def test_a_single_run_has_hydras_own_files(command):
     """Hydra writes them, as for any of its applications."""
     ended = command("tracking=off")
     assert ended.code == 0, ended.err
-    (folder,) = Path("outputs").glob("*/*")
+    (folder,) = Path("outputs").glob("2*/*")
     assert sorted(file.name for file in (folder / ".hydra").iterdir()) == [
         "config.yaml",
         "hydra.yaml",

@@ -16,7 +16,6 @@ from scipy.linalg import expm
 
 from qrt_runner.backends import Device
 from qrt_runner.modes import Pub, Submission, mode_named
-from qrt_runner.modes.raw import read_from_executor, submit_to_executor
 
 if TYPE_CHECKING:
     from qrt_runner.results import Counts, TaskResult
@@ -283,9 +282,8 @@ def two_ways(circuit: QuantumCircuit, values: np.ndarray, shots: int) -> tuple[C
     pubs = (Pub(circuit, values, {}),)
     on_ibm = Submission(Device("local", simulator, "ibm", noisy=False), simulator, pubs, shots, seed=11)
     here = Submission(Device("local", simulator, "simulator", noisy=False), simulator, pubs, shots, seed=12)
-    (executed,) = read_from_executor(on_ibm, submit_to_executor(on_ibm))
     raw = mode_named("raw")
-    (run,) = raw.read(here, raw.submit(here))
+    (executed,), (run,) = (raw.read(asked, raw.fetch(asked, raw.submit(asked))) for asked in (on_ibm, here))
     return executed.counts, run.counts
 
 

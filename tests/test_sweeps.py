@@ -232,6 +232,6 @@ def test_what_a_service_will_not_say_costs_no_result():
         raise ConnectionError("503")
 
     handle = type("Handle", (), {"metrics": unreachable, "__module__": "qiskit_ibm_runtime.jobs"})()
-    attempt = Attempt(plan_of(["mode=raw"]).jobs[0], (), handle=handle)
+    attempt = Attempt(plan_of(["mode=raw"]).jobs[0], (), 1, "", handle=handle)
     assert asked(attempt, "metrics") is None
     assert attempt.untold == ["metrics: ConnectionError: 503"]

@@ -48,4 +48,4 @@ def open_device(section: Backend) -> Device:
         opened = open_rehearsal(section)
     else:
         opened = open_ibm(section) if isinstance(section, config.Ibm) else open_vendor(section)
-    return replace(opened, section=section.model_dump_json())
+    return replace(opened, section=section.model_dump_json(), settle_s=getattr(section, "settle_s", 0.0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from qrt_runner.errors import AccessError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -42,6 +44,9 @@ class Device:
     section: str = ""
     """The section of the config that it was opened from, as JSON."""
 
+    settle_s: float = 0.0
+    """How long after a lost answer a job may still appear on the service."""
+
     shrinks: bool = False
     """Whether circuits are simulated on their active qubits only."""
 
@@ -57,9 +62,12 @@ class Device:
         return self.gates if self.gates is not None else self.backend.target
 
     def calibration(self, qubits: Sequence[int]) -> dict[str, Any] | None:
-        """Return the properties of these qubits and of the gates between them; None where the backend has none."""
-        properties = getattr(self.backend, "properties", None)
-        found = properties() if callable(properties) else None
+        """Return the properties of these qubits and of the gates between them; None where the backend has none.
+
+        Raises:
+            AccessError: Where a service does not give them.
+        """
+        found = self._properties()
         if found is None:
             return None
         everything = found.to_dict()
@@ -73,3 +81,17 @@ class Device:
             },
             "gates": gates,
         }
+
+    def _properties(self) -> Any:
+        properties = getattr(self.backend, "properties", None)
+        if not callable(properties):
+            return None
+        try:
+            return properties()
+        except Exception as error:
+            if self.where == "simulator":
+                raise
+            # What a client raises is the service's refusal, or that it gave no answer.
+            told = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            msg = f"backend: the properties of {self.name} could not be read ({told}); remedy: try again"
+            raise AccessError(msg) from error

@@ -15,12 +15,14 @@ from qrt_runner.config.parsing import (
 )
 from qrt_runner.config.secrets import secrets_in, secrets_in_overrides
 from qrt_runner.config.sections import (
+    Budget,
     Circuit,
     Estimator,
     Mitigation,
     Mode,
     Raw,
     Reference,
+    Replay,
     Sampler,
     Session,
     ShowCache,
@@ -34,6 +36,7 @@ __all__ = [
     "Aer",
     "AerNoisy",
     "Backend",
+    "Budget",
     "Circuit",
     "Document",
     "Estimator",
@@ -51,6 +54,7 @@ __all__ = [
     "Raw",
     "Reference",
     "Rehearsal",
+    "Replay",
     "Sampler",
     "Session",
     "ShowCache",

@@ -95,6 +95,8 @@ class Ibm(_Limited):
     use_fractional_gates: bool
     """Whether rzz and rx with any angle are among the backend's gates."""
     filters: Filters
+    settle_s: Annotated[float, Field(ge=0, examples=[5.0])]
+    """How long after a lost answer the job, or session, may still appear on the service."""
 
 
 class Rehearsal(_Limited):
@@ -117,6 +119,8 @@ class Rehearsal(_Limited):
     """Seed of the simulations; null for fresh randomness."""
     store: Annotated[str, Field(min_length=1)] | None
     """Folder of its jobs and sessions; null for one of the user's own."""
+    settle_s: Annotated[float, Field(ge=0, examples=[1.0])]
+    """How long after a lost answer the job, or session, may still appear on the service."""
     faults: list[dict[str, JsonValue]]
     """What goes wrong."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import PurePath
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema
@@ -28,6 +29,13 @@ def check_store(value: str) -> str:
     """Refuse what MLflow takes for no lasting store."""
     if re.fullmatch(_STORES, value) is None:
         raise PydanticCustomError("store", "not a store")
+    return value
+
+
+def check_inside(value: str) -> str:
+    """Refuse a folder that does not lie in the working directory."""
+    if not value.strip() or PurePath(value).is_absolute() or ".." in PurePath(value).parts:
+        raise PydanticCustomError("inside", "not inside")
     return value
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -16,7 +16,9 @@ from qrt_runner.config.fields import Seed, without_unset
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
     Action,
+    Budget,
     Circuit,
+    Journal,
     Mitigation,
     Mode,
     Reference,
@@ -64,7 +66,11 @@ class Document(Section):
     seed: Seed | None
     """The one seed: simulators, twirling and (by `transpile.seed`) the transpiler; null for fresh randomness."""
     run: Annotated[str, Field(min_length=1, examples=["latest"])] | None
-    """Id of the run that an action is about, or `latest`."""
+    """Id of the run that an action is about, or `latest`, or `all`."""
+    resume: Annotated[Literal["auto", "never", "required"], Field(examples=["never"])]
+    """Whether a command carries on with an interrupted run of its own: where there is one, never, or nothing else."""
+    reuse: bool
+    """Whether results of an equal task recorded before are taken instead of running it again."""
     circuit: Circuit
     backend: Backend
     mode: Mode
@@ -75,6 +81,8 @@ class Document(Section):
     tracking: Tracking
     action: Action
     sweep: Sweep
+    journal: Journal
+    budget: Budget
     tasks: dict[TaskName, PartialTask]
     """Several tasks by name; empty for one task made of the top level's groups."""
 

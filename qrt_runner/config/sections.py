@@ -17,6 +17,7 @@ from qrt_runner.config.fields import (
     ObservableName,
     Plots,
     Seed,
+    check_inside,
     check_store,
     without_unset,
 )
@@ -150,10 +151,38 @@ class Run(Section):
     kind: Literal["run"]
 
 
+class Submit(Section):
+    """The command compiles and submits, and does not wait for results."""
+
+    kind: Literal["submit"]
+
+
+class Status(Section):
+    """The command shows runs, their jobs, and what they spent."""
+
+    kind: Literal["status"]
+
+
 class Collect(Section):
-    """The command logs a run whose results were kept on disk."""
+    """The command fetches what is done of a run and records it."""
 
     kind: Literal["collect"]
+
+
+class Cancel(Section):
+    """The command cancels the jobs of a run and closes its session groups."""
+
+    kind: Literal["cancel"]
+
+
+class Replay(Section):
+    """The command computes all numbers of a run again from its raw results."""
+
+    kind: Literal["replay"]
+    observables: dict[ObservableName, Observable]
+    """Asked instead of those that the run asked for; empty for the same ones."""
+    readout: Annotated[Literal["as_measured", "calibration"], Field(examples=["calibration"])]
+    """Counts as they were measured, or corrected by the readout errors of the device's calibration at run time."""
 
 
 class ShowCache(Section):
@@ -164,7 +193,25 @@ class ShowCache(Section):
     """Whether they are removed."""
 
 
-Action = Annotated[Run | Collect | ShowCache, Discriminator("kind")]
+Action = Annotated[Run | Submit | Status | Collect | Cancel | Replay | ShowCache, Discriminator("kind")]
+
+
+class Journal(Section):
+    """Where runs and jobs are written down before they cost anything."""
+
+    folder: Annotated[str, AfterValidator(check_inside), Field(examples=["outputs/journal"])]
+    """a folder in the working directory"""
+
+
+class Budget(Section):
+    """What a run may cost; what is over is not submitted."""
+
+    max_quantum_s: Annotated[float, Field(gt=0, examples=[60])] | None
+    """Quantum seconds of all its jobs together; null for no limit."""
+    max_jobs: Annotated[int, Field(ge=1, examples=[10])] | None
+    """Jobs on a service; null for no limit."""
+    max_session_s: Annotated[float, Field(gt=0, examples=[600])] | None
+    """Seconds that each of its session groups may be open; null for no limit."""
 
 
 class Sweep(Section):

@@ -1,4 +1,4 @@
-"""One submission and what comes of it; knows the modules above it."""
+"""One submission and what comes of it: its result is kept first, and then computed from; knows the modules above it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from qrt_runner.errors import JobError, JournalError
+from qrt_runner.execution.asking import asked, ended, fetched, is_worth_asking
+from qrt_runner.execution.once import NotKnownError, submit_once, tags_of
+from qrt_runner.execution.reasons import code_of, failure_of, told_of
+from qrt_runner.execution.spans import part_of, spans_of, without
 from qrt_runner.modes import mode_named
-from qrt_runner.results import NO_SESSION, JobResult, PubResult, Span
+from qrt_runner.results import NO_SESSION, JobResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
+    from qrt_runner.execution.orders import Orders
+    from qrt_runner.journal import Submission
+    from qrt_runner.modes import RawResult
     from qrt_runner.plan import Job
+    from qrt_runner.results import Span
     from qrt_runner.sessions import Opened
 
 
@@ -23,82 +32,184 @@ class Attempt:
 
     job: Job
     spans: tuple[Span, ...]
-    place: Opened | None = None
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    number: int
+    """Of its submission in the journal."""
+
+    tag: str
+    session_id: str = NO_SESSION
+    session_kind: str = NO_SESSION
+    began: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     start: float = field(default_factory=time.perf_counter)
     handle: Any = None
     error: str = ""
+    """Why there is no result."""
+
+    is_open: bool = False
+    """Whether, in spite of the error, there may be a result later: the journal keeps it as it is."""
+
+    code: int | None = None
+    """The service's own code of the error."""
+
     untold: list[str] = field(default_factory=list)
     """What the platform would not say of the job, and why."""
 
-    def failed(self, error: Exception) -> None:
-        """Note why it failed."""
-        self.error = " ".join(f"{type(error).__name__}: {error}".split())
+    @property
+    def service_id(self) -> str | None:
+        """What the platform calls the job."""
+        return str(self.handle.job_id()) if self.handle is not None else None
 
 
-def spans_of(job: Job) -> tuple[Span, ...]:
-    """Return all parameter sets of a job."""
-    return tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(job.submission.pubs))
+def submitted(job: Job, spans: tuple[Span, ...], place: Opened | None, orders: Orders) -> Attempt:
+    """Submit a job, to its session group where it has one; that it will be is in the journal before.
 
-
-def submitted(job: Job, place: Opened | None, announce: Callable[[str], None]) -> Attempt:
-    """Submit a job, to its session group where it has one."""
-    inside = replace(job, submission=replace(job.submission, place=place.place if place else None))
-    attempt = Attempt(inside, spans_of(job), place)
+    Args:
+        job: What is submitted.
+        spans: Which parameter sets of the planned job that is.
+        place: The open group.
+        orders: Where it is written down.
+    """
+    tags = tags_of(orders.diary.run.id, job, orders.diary.attempts(job.index))
+    attempt = Attempt(job, spans, orders.diary.submitting(job.index, spans, tags[-1]), tags[-1])
+    if place is not None:
+        attempt.session_id, attempt.session_kind = place.id, place.kind
+    on_service = job.submission.device.where == "ibm"
+    part = part_of(job, spans).submission
+    inside = replace(part, place=place.place if place else None, tags=tags if on_service else ())
     try:
-        attempt.handle = mode_named(job.mode).submit(inside.submission)
+        attempt.handle = submit_once(job.mode, inside) if on_service else mode_named(job.mode).submit(inside)
+    except NotKnownError as error:
+        attempt.error, attempt.is_open = str(error), True
     except Exception as error:  # noqa: BLE001 - whatever a service raises, one failed job fails its own points only
-        attempt.failed(error)
+        attempt.error = told_of(error) if on_service else _words(error)
+        attempt.code = code_of(error)
     else:
-        announce(f"submitted job {attempt.handle.job_id()}")
+        on_its_way(attempt, orders)
     return attempt
 
 
-def refused(job: Job, error: Exception) -> Attempt:
-    """Return the attempt of a job that was not submitted, because its session group could not be opened."""
-    attempt = Attempt(job, spans_of(job))
-    attempt.failed(error)
-    return attempt
+def on_its_way(attempt: Attempt, orders: Orders) -> None:
+    """Write down what a service calls a job; what is simulated here is not asked for later."""
+    if attempt.job.submission.device.where != "simulator":
+        sent = (str(attempt.service_id), attempt.session_id, attempt.session_kind)
+        orders.diary.submitted(attempt.number, *sent)
+        orders.pay(attempt.job, submitted=True)
+        orders.announce(f"submitted job {attempt.service_id}")
 
 
-def finished(attempt: Attempt) -> JobResult:
-    """Wait for a job and return its result: a failed one, with the backend's reason, where it failed."""
-    pubs: tuple[PubResult, ...] = ()
-    if not attempt.error:
-        try:
-            pubs = tuple(mode_named(attempt.job.mode).read(attempt.job.submission, attempt.handle))
-        except Exception as error:  # noqa: BLE001 - as above
-            attempt.failed(error)
-    return _result(attempt, pubs)
-
-
-def _result(attempt: Attempt, pubs: tuple[PubResult, ...]) -> JobResult:
-    seconds = time.perf_counter() - attempt.start
-    where = attempt.job.submission.device.where
-    local, tells = where == "simulator", where == "ibm"
-    stamps = _stamps(attempt)
-    queue_s = 0.0 if local else _between(stamps, "created", "running")
-    quantum_s = 0.0 if local else float(asked(attempt, "usage") or 0.0)
-    return JobResult(
-        index=attempt.job.index,
-        state="failed" if attempt.error else "done",
-        pubs=pubs,
-        spans=attempt.spans,
-        record=_record(attempt, stamps, quantum_s),
-        queue_s=queue_s,
-        # On a service the wall clock also holds what was waited for before this job's result was asked for.
-        run_s=_between(stamps, "running", "finished") if tells else max(seconds - queue_s, 0.0),
-        quantum_s=quantum_s,
-        error=attempt.error,
+def taken_up(job: Job, submission: Submission, handle: Any) -> Attempt:
+    """Return the attempt of a job that an earlier command submitted."""
+    return Attempt(
+        job,
+        submission.spans,
+        submission.id,
+        submission.tag,
+        submission.session_id or NO_SESSION,
+        submission.session_kind or NO_SESSION,
+        began=submission.began,
+        handle=handle,
     )
 
 
+def finished(attempt: Attempt, orders: Orders) -> JobResult | None:
+    """Wait for a job and return its result: a failed one, with the backend's reason, where it failed.
+
+    What the platform gave is on disk before anything is computed from it. None where the job has not ended and is not
+    waited for.
+
+    Raises:
+        JournalError: Where it cannot be kept; on a service it is there for the next command.
+    """
+    if not attempt.error and not orders.waits and not (orders.fetches and ended(attempt.handle)):
+        return None
+    raw = None if attempt.error else _fetched(attempt)
+    told = _told(attempt)
+    orders.paid(attempt.job, told["usage"]["quantum_s"])
+    if raw is not None:
+        orders.diary.done(attempt.number, raw.content, raw.kind, told, complete=_completes(attempt, orders))
+        return computed(attempt.job, attempt.spans, raw, told)
+    if not attempt.is_open:
+        orders.diary.failed(attempt.number, attempt.error, told)
+    return _result(attempt.job, attempt.spans, told, error=attempt.error)
+
+
+def computed(job: Job, spans: tuple[Span, ...], raw: RawResult, told: Mapping[str, Any]) -> JobResult:
+    """Compute a job's numbers from what the platform gave.
+
+    Args:
+        job: The planned job.
+        spans: Which of its parameter sets these are.
+        raw: What the platform gave.
+        told: What is known of the job besides, as it is kept in the journal.
+    """
+    try:
+        pubs = mode_named(job.mode).read(part_of(job, spans).submission, raw)
+    except Exception as error:  # noqa: BLE001 - a result that cannot be read is kept, and fails its own points only
+        return _result(job, spans, told, error=f"its result is kept and cannot be read: {_words(error)}")
+    return replace(_result(job, spans, told), pubs=tuple(pubs))
+
+
+def _completes(attempt: Attempt, orders: Orders) -> bool:
+    """Tell whether with this result all parameter sets of the job have one."""
+    whole = spans_of(attempt.job)
+    if attempt.spans == whole:
+        return True
+    done = [span for one in orders.diary.submissions(attempt.job.index) if one.state == "done" for span in one.spans]
+    return not without(whole, [*done, *attempt.spans])
+
+
+def _fetched(attempt: Attempt) -> RawResult | None:
+    """Return what the platform gave, or note why there is nothing."""
+    submission = part_of(attempt.job, attempt.spans).submission
+    on_service = submission.device.where == "ibm"
+    try:
+        return fetched(attempt.job.mode, submission, attempt.handle)
+    except JournalError:
+        raise
+    except JobError as error:
+        attempt.error = str(error)
+    except Exception as error:  # noqa: BLE001 - as above
+        attempt.is_open = on_service and is_worth_asking(error)
+        if attempt.is_open:
+            told = f"the result of job {attempt.service_id} could not be fetched ({told_of(error)})"
+            attempt.error = f"{told}; the next command asks again"
+        else:
+            attempt.error = failure_of(attempt.handle) if on_service else _words(error)
+    return None
+
+
+def _result(job: Job, spans: tuple[Span, ...], told: Mapping[str, Any], *, error: str = "") -> JobResult:
+    return JobResult(
+        index=job.index,
+        state="failed" if error else "done",
+        pubs=(),
+        spans=spans,
+        record={**told["record"], "state": "failed" if error else "done", "error": error or None},
+        queue_s=told["queue_s"],
+        run_s=told["run_s"],
+        quantum_s=told["usage"]["quantum_s"],
+        error=error,
+    )
+
+
+def _told(attempt: Attempt) -> dict[str, Any]:
+    """Return what is known of a job besides its numbers, as plain data."""
+    seconds = time.perf_counter() - attempt.start
+    where = attempt.job.submission.device.where
+    stamps = _stamps(attempt)
+    queue_s = 0.0 if where == "simulator" else _between(stamps, "created", "running")
+    quantum_s = 0.0 if where == "simulator" else float(asked(attempt, "usage") or 0.0)
+    # On a service the wall clock also holds what was waited for before this job's result was asked for.
+    run_s = _between(stamps, "running", "finished") if where == "ibm" else max(seconds - queue_s, 0.0)
+    record = _record(attempt, stamps, quantum_s)
+    return {"record": record, "queue_s": queue_s, "run_s": run_s, "usage": record["usage"]}
+
+
 def _record(attempt: Attempt, stamps: dict[str, str], quantum_s: float) -> dict[str, Any]:
-    submission, handle = attempt.job.submission, attempt.handle
+    submission = attempt.job.submission
     return {
-        "id": handle.job_id() if handle is not None else None,
-        "session_id": attempt.place.id if attempt.place is not None else NO_SESSION,
-        "session_kind": attempt.place.kind if attempt.place is not None else NO_SESSION,
+        "id": attempt.service_id,
+        "session_id": attempt.session_id,
+        "session_kind": attempt.session_kind,
         "backend": submission.device.name,
         "mode": attempt.job.mode,
         "state": "failed" if attempt.error else "done",
@@ -107,7 +218,7 @@ def _record(attempt: Attempt, stamps: dict[str, str], quantum_s: float) -> dict[
         "timestamps": stamps,
         "usage": {"quantum_s": quantum_s},
         **({"untold": attempt.untold} if attempt.untold else {}),
-        "tags": list(getattr(handle, "tags", None) or []),
+        "tags": list(getattr(attempt.handle, "tags", None) or []),
         "options": submission.options.model_dump(mode="json") if submission.options is not None else {},
     }
 
@@ -118,26 +229,14 @@ def _stamps(attempt: Attempt) -> dict[str, str]:
     stamps = {name: str(value) for name, value in told.items() if value}
     if attempt.job.submission.device.where != "ibm":
         stamps = {"finished": datetime.now(UTC).isoformat()} | stamps
-    return {"submitted": attempt.started.isoformat()} | stamps
-
-
-def asked(attempt: Attempt, question: str) -> Any:
-    """Ask a job what only the runtime's jobs can answer; where it cannot, its result is kept all the same."""
-    answer = getattr(attempt.handle, question, None)
-    if not callable(answer) or not type(attempt.handle).__module__.startswith("qiskit_ibm_runtime"):
-        return None
-    try:
-        return answer()
-    except Exception as error:  # noqa: BLE001 - whatever the client raises, the result was paid for
-        attempt.untold.append(f"{question}: {type(error).__name__}: {error}")
-        return None
+    return {"submitted": attempt.began} | stamps
 
 
 def _between(stamps: dict[str, str], first: str, then: str) -> float:
     if first not in stamps or then not in stamps:
         return 0.0
-    return max((_moment(stamps[then]) - _moment(stamps[first])).total_seconds(), 0.0)
+    return max((datetime.fromisoformat(stamps[then]) - datetime.fromisoformat(stamps[first])).total_seconds(), 0.0)
 
 
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -6,100 +6,157 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from qrt_runner.errors import AccessError, JobError
-from qrt_runner.execution.attempts import Attempt, finished, refused, submitted
+from qrt_runner.errors import AccessError
+from qrt_runner.execution.attempts import Attempt, finished, submitted
+from qrt_runner.execution.checking import check_sent, session_is_closed
+from qrt_runner.execution.spans import spans_of
+from qrt_runner.results import NO_SESSION
 from qrt_runner.sessions import opened, report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from qrt_runner.execution.orders import Orders
+    from qrt_runner.execution.progress import Progress
+    from qrt_runner.journal import Diary
     from qrt_runner.plan import Group, Job
-    from qrt_runner.results import GroupReport, JobResult
-    from qrt_runner.sessions import Opened
+    from qrt_runner.results import JobResult
+    from qrt_runner.sessions import Opened, SessionRequest
 
 _MOST_PENDING: Final = 3
 """Jobs outside session groups that are in the queue at a time: plans limit them, and a job beyond the limit fails."""
 
-
-@dataclass
-class Told:
-    """Says what is going on and what goes wrong."""
-
-    announce: Callable[[str], None]
-    trouble: Callable[[str], None]
-    jobs: int
-    submitted: bool = False
-    """Whether any job has been."""
-
-    def start(self, job: Job) -> None:
-        """Say that a job is next."""
-        self.submitted = True
-        self.announce(f"job {job.index + 1} of {self.jobs}: {job.mode} on {job.submission.device.name}")
+_MOST_OPENED: Final = 3
+"""So many groups are opened where the service closes one before all jobs are in it."""
 
 
-def run_group(group: Group, jobs: Sequence[Job], told: Told) -> Iterator[JobResult]:
-    """Submit all jobs of a session group at once, close it, and give their results in order.
+@dataclass(frozen=True)
+class _Entry:
+    """What becomes of one group, as the journal is told."""
+
+    diary: Diary
+    index: int
+
+    def asked(self) -> None:
+        self.diary.group_asked(self.index)
+
+    def opened(self, service_id: str) -> None:
+        self.diary.group_opened(self.index, service_id)
+
+    def closed(self) -> None:
+        self.diary.group_closed(self.index)
+
+    def failed(self, why: str) -> None:
+        self.diary.group_failed(self.index, why)
+
+
+def run_group(group: Group, progress: Sequence[Progress], orders: Orders) -> Iterator[JobResult]:
+    """Submit what is left of the jobs of a session group, close it, and give all results in order.
+
+    Args:
+        group: The group; where an earlier command has left it open, it is used if it takes jobs, and closed.
+        progress: How far its jobs are.
+        orders: What this execution is to do.
 
     Raises:
-        AccessError: Where the group is refused and nothing has been submitted yet; later its jobs fail.
+        AccessError: Where the group is refused and nothing has been submitted yet; later its jobs are left.
     """
+    attempts = [attempt for one in progress for attempt in one.underway]
+    todo = orders.affordable([one.job for one in progress if one.left]) if orders.submits else []
+    left_open = _left_open(group, orders)
+    if todo or (left_open and orders.submits):
+        try:
+            attempts += _submitted(group, todo, left_open, orders)
+        except AccessError as error:
+            if not orders.submitted:
+                raise
+            orders.leave(len(todo), str(error))
+    done = [result for one in progress for result in one.done]
+    yield from _results(sorted(attempts, key=lambda one: one.job.index), done, orders)
+
+
+def run_alone(progress: Sequence[Progress], orders: Orders) -> Iterator[JobResult]:
+    """Run jobs that queue by themselves, a few in the queue at a time, and give their results in order.
+
+    Args:
+        progress: How far they are.
+        orders: What this execution is to do.
+    """
+    for one in progress:
+        yield from one.done
+    pending = deque(attempt for one in progress for attempt in one.underway)
+    todo = [one.job for one in progress if one.left] if orders.submits else []
+    for number, job in enumerate(todo):
+        if len(pending) >= _MOST_PENDING and orders.waits:
+            yield from _results([pending.popleft()], [], orders)
+        if why := orders.over(job):
+            orders.leave(len(todo) - number, why)
+            break
+        orders.start(job)
+        pending.append(submitted(job, spans_of(job), None, orders))
+        check_sent([pending[-1]], job.submission.device, None, orders)
+    yield from _results(pending, [], orders)
+
+
+def _submitted(group: Group, jobs: Sequence[Job], left_open: str | None, orders: Orders) -> list[Attempt]:
+    """Submit jobs to a group; where it is closed before all are in it, the rest goes into another."""
     attempts: list[Attempt] = []
-    place: Opened | None = None
-    try:
-        with opened(group.asked, group.device, told.trouble) as place:
-            told.announce(f"{place.kind} {place.id} on {group.device.name}{group.reason}")
-            for job in jobs:
-                told.start(job)
-                attempts.append(submitted(job, place, told.announce))
-        _check_inside(attempts, place, group.device.backend.service, told)
-    except AccessError as error:
-        if not told.submitted:
-            raise
-        attempts += [refused(job, error) for job in jobs[len(attempts) :]]
-    done: list[JobResult] = []
-    for attempt in attempts:
-        done.append(finished(attempt))
-        is_last = attempt is attempts[-1] and place is not None
-        yield replace(done[-1], report=_report(place, done)) if is_last else done[-1]
+    entry = _Entry(orders.diary, group.index)
+    for _ in range(_MOST_OPENED):
+        with opened(_within(group, orders), group.device, orders.trouble, entry, left_open) as place:
+            orders.announce(f"{place.kind} {place.id} on {group.device.name}{group.reason}")
+            sent = _sent(jobs[len(attempts) :], place, orders)
+        attempts += sent
+        check_sent(sent, group.device, place, orders)
+        if len(attempts) == len(jobs):
+            return attempts
+        left_open = None
+    orders.leave(len(jobs) - len(attempts), "their session groups were closed too early")
+    return attempts
 
 
-def run_alone(jobs: Sequence[Job], told: Told) -> Iterator[JobResult]:
-    """Run jobs that queue by themselves, a few in the queue at a time, and give their results in order."""
-    pending: deque[Attempt] = deque()
+def _sent(jobs: Sequence[Job], place: Opened, orders: Orders) -> list[Attempt]:
+    """Submit jobs to an open group until it takes no more."""
+    attempts: list[Attempt] = []
     for job in jobs:
-        if len(pending) == _MOST_PENDING:
-            yield finished(pending.popleft())
-        told.start(job)
-        pending.append(submitted(job, None, told.announce))
-    for attempt in pending:
-        yield finished(attempt)
+        orders.start(job)
+        attempt = submitted(job, spans_of(job), place, orders)
+        if session_is_closed(attempt):
+            orders.diary.withdrawn(attempt.number)
+            break
+        attempts.append(attempt)
+    return attempts
 
 
-def _report(place: Opened | None, jobs: Sequence[JobResult]) -> GroupReport | None:
-    if place is None:
-        return None
-    inside = [job.record for job in jobs if job.record["session_id"] == place.id]
-    return report_of(place.id, place.kind, inside) if inside else None
+def _within(group: Group, orders: Orders) -> SessionRequest:
+    """Return what is asked of a group, open for no longer than the budget allows."""
+    most_s = orders.budget.max_session_s
+    return group.asked if most_s is None else group.asked.within(most_s)
 
 
-def _check_inside(attempts: Sequence[Attempt], place: Opened, service: Any, told: Told) -> None:
-    """Cancel jobs that the service has put outside their session group.
+def _left_open(group: Group, orders: Orders) -> str | None:
+    """Return the id of the group where an earlier command has opened it and not closed it."""
+    entries = [one for one in orders.diary.groups() if one.index == group.index]
+    return next((one.service_id for one in entries if one.state == "submitted" and not one.attached), None)
 
-    The service is asked: what the client says of a job is what it sent.
-    """
-    sent = [attempt for attempt in attempts if attempt.handle is not None]
-    try:
-        inside = {job.job_id() for job in service.jobs(limit=None, session_id=place.id)} if sent else set()
-    except Exception as error:  # noqa: BLE001 - whatever the client raises, the jobs are submitted and must be read
-        told.trouble(f"whether all jobs went into {place.kind} {place.id} could not be checked ({error})")
-        return
-    for attempt in sent:
-        if attempt.handle.job_id() not in inside:
-            what = f"job {attempt.handle.job_id()} went outside {place.kind} {place.id}"
-            attempt.place = None
-            try:
-                attempt.handle.cancel()
-            except Exception as error:  # noqa: BLE001 - such as that it has ended: its result, paid for, is read then
-                told.trouble(f"{what}, and could not be cancelled ({error})")
-            else:
-                attempt.failed(JobError(f"{what}, and was cancelled"))
+
+def _results(attempts: Sequence[Attempt], done: Sequence[JobResult], orders: Orders) -> Iterator[JobResult]:
+    """Give results as they come, those that are kept first; with the last one come the reports of its group."""
+    given: list[JobResult] = []
+    for result in done:
+        given.append(result)
+        yield _with_reports(result, given) if not attempts and len(given) == len(done) else result
+    for attempt in attempts:
+        found = finished(attempt, orders)
+        if found is not None:
+            given.append(found)
+            yield _with_reports(found, given) if attempt is attempts[-1] else found
+
+
+def _with_reports(last: JobResult, jobs: Sequence[JobResult]) -> JobResult:
+    """Return the last result of a group with what each session that its jobs were in spent its time with."""
+    inside: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for job in jobs:
+        if job.record["session_id"] != NO_SESSION:
+            inside.setdefault((job.record["session_id"], job.record["session_kind"]), []).append(job.record)
+    return replace(last, reports=tuple(report_of(*session, records) for session, records in inside.items()))

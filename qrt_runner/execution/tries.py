@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.execution.attempts import finished, spans_of, submitted
+from qrt_runner.execution.attempts import finished, submitted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from qrt_runner.modes import Pub
+    from qrt_runner.execution.orders import Orders
     from qrt_runner.plan import Job
     from qrt_runner.results import JobResult, Span
 
@@ -20,41 +20,32 @@ _MOST_IN_VAIN: Final = 12
 
 @dataclass
 class Tries:
-    """One planned job, tried as a whole and, where that fails, in parts."""
+    """One planned job of a simulator, or what is left of it, tried as a whole and, where that fails, in parts.
+
+    Elsewhere nothing is tried again: a job that failed may have been paid for.
+    """
 
     job: Job
-    announce: Callable[[str], None]
+    orders: Orders
     in_vain: int = 0
     succeeded: bool = False
 
-    def results(self) -> Iterator[JobResult]:
-        """Give the result of the whole, or those of its parts."""
-        yield from self._tried(spans_of(self.job))
-
-    @property
-    def _pubs(self) -> tuple[Pub, ...]:
-        return self.job.submission.pubs
-
-    def _tried(self, spans: tuple[Span, ...]) -> Iterator[JobResult]:
-        result = _run(self._part(spans), spans, self.announce)
+    def results(self, spans: tuple[Span, ...]) -> Iterator[JobResult]:
+        """Give the result of these parameter sets, or those of their parts."""
+        result = self._run(spans)
         self.succeeded = self.succeeded or result.state == "done"
         self.in_vain += result.state == "failed"
-        halves = _halves(spans) if result.state == "failed" and self._may_try_again() else []
+        may_try = self.succeeded or self.in_vain <= _MOST_IN_VAIN
+        halves = _halves(spans) if result.state == "failed" and may_try else []
         if not halves:
             yield result
         for half in halves:
-            yield from self._tried(half)
+            yield from self.results(half)
 
-    def _may_try_again(self) -> bool:
-        """Tell whether parts may be submitted: outside simulators a job that failed may have been paid for."""
-        return self.job.submission.device.where == "simulator" and (self.succeeded or self.in_vain <= _MOST_IN_VAIN)
-
-    def _part(self, spans: tuple[Span, ...]) -> Job:
-        pubs = tuple(replace(pub, values=pub.values[span.start : span.stop]) for pub, span in self._chosen(spans))
-        return replace(self.job, submission=replace(self.job.submission, pubs=pubs))
-
-    def _chosen(self, spans: tuple[Span, ...]) -> Iterator[tuple[Pub, Span]]:
-        return ((self._pubs[span.pub], span) for span in spans)
+    def _run(self, spans: tuple[Span, ...]) -> JobResult:
+        result = finished(submitted(self.job, spans, None, self.orders), self.orders)
+        assert result is not None, "what is simulated here is waited for"
+        return result
 
 
 def _halves(spans: tuple[Span, ...]) -> list[tuple[Span, ...]]:
@@ -65,9 +56,3 @@ def _halves(spans: tuple[Span, ...]) -> list[tuple[Span, ...]]:
     (span,) = spans
     middle = (span.start + span.stop) // 2
     return [(replace(span, stop=middle),), (replace(span, start=middle),)] if middle > span.start else []
-
-
-def _run(job: Job, spans: tuple[Span, ...], announce: Callable[[str], None]) -> JobResult:
-    attempt = submitted(job, None, announce)
-    attempt.spans = spans
-    return finished(attempt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.config import Experiment, merged_mistakes, parse, secrets_in
 from qrt_runner.config.precedents import Precedent, parse_beside
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from qrt_runner.errors import Mistake
     from qrt_runner.launcher.templates import Composed, Template
+
+
+_RUN_WIDE: Final = ("name", "tracking", "action", "run", "sweep", "resume", "reuse", "journal", "budget")
 
 
 def check_composed(points: Sequence[Composed]) -> None:
@@ -119,7 +122,7 @@ def check_run_wide(experiments: Iterable[Experiment]) -> None:
     documents = [experiment.document for experiment in experiments]
     if not documents:
         return
-    for name in ("name", "tracking", "action", "run", "sweep"):
+    for name in _RUN_WIDE:
         first = getattr(documents[0], name)
         others = (getattr(document, name) for document in documents)
         if any(other is not first and other != first for other in others):

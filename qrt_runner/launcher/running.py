@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import ConfigError, QrtError, refuse
 from qrt_runner.launcher.judging import check_composed, check_sweep, judged, skips
-from qrt_runner.launcher.saying import announce, show
+from qrt_runner.launcher.saying import announce, show, tidy
 from qrt_runner.launcher.sweeping import needs_values
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def _request(
     # Figures that are drawn for a single experiment are not meant for a point of a sweep.
     plots = document.tracking.plots is True
     untracked = document.tracking.model_copy(update={"kind": "off", "plots": plots})
-    return Request(asked, folder, untracked, grouped and document.sweep.on_invalid == "skip", grouped)
+    skips_invalid = grouped and document.sweep.on_invalid == "skip"
+    return Request(asked, folder, untracked, skips_invalid, grouped, tidy=tidy, part=True)
 
 
 def _values(results: Iterable[TaskResult], objective: str | None) -> dict[int, float | None]:

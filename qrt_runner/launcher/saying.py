@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qrt_runner.results import TaskResult
 
 
@@ -22,6 +24,14 @@ def show(result: TaskResult, tasks: int) -> None:
     from qrt_runner.runner import told_in_sweep
 
     say("".join(f"{line}\n" for line in told_in_sweep(result, tasks)))
+
+
+def tidy(spare: Sequence[str] = ()) -> None:
+    """Close the sessions that killed commands left open, but for those of these ids, and say so."""
+    from qrt_runner.sessions.leaving import close_left_open
+
+    for words in close_left_open(spare):
+        sys.stderr.write(f"{words}\n")
 
 
 def say(words: str) -> None:

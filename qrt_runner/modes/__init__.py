@@ -1,4 +1,4 @@
-"""raw, sampler, estimator: three ways to submit PUBs and read their results, one registry.
+"""raw, sampler, estimator: three ways to submit PUBs, fetch what the platform gives and read it, one registry.
 
 May know qiskit and runtime; knows neither configs nor MLflow.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from qrt_runner.modes.raw_results import RawResult
 from qrt_runner.modes.submission import Mode, Pub, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MODES", "Mode", "Pub", "Submission", "mode_named"]
+__all__ = ["MODES", "Mode", "Pub", "RawResult", "Submission", "mode_named"]
 
 
 def _raw() -> Mode:

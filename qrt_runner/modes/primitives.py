@@ -16,24 +16,34 @@ from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 from qiskit_mitigation.zne import gate_folding
 
+from qrt_runner.modes.executor_results import executor_result, program_result
+from qrt_runner.modes.raw_results import counts_read, counts_written, expectations_read, expectations_written, reading
 from qrt_runner.modes.submission import Mode, Pub, Submission, counts_of
-from qrt_runner.results import Expectations, PubResult
+from qrt_runner.results import Counts, Expectations, PubResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from qrt_runner.modes.raw_results import RawResult
 
 
 def _submit_to_sampler(submission: Submission) -> Any:
     pubs = [(pub.circuit, _values(pub)) for pub in submission.pubs]
     if submission.device.where == "vendor":
         return BackendSamplerV2(backend=submission.runs_on).run(pubs, shots=submission.shots)
-    return Sampler(mode=submission.target, options=submission.options).run(pubs)
+    return Sampler(mode=submission.target, options=_tagged(submission)).run(pubs)
 
 
-def _read_from_sampler(submission: Submission, job: Any) -> list[PubResult]:
+def _fetch_from_sampler(submission: Submission, job: Any) -> RawResult:
+    if submission.device.where != "vendor":
+        return executor_result(job)
+    return counts_written(_counts(pub, result) for pub, result in zip(submission.pubs, job.result(), strict=True))
+
+
+def _read_from_sampler(submission: Submission, content: bytes) -> list[PubResult]:
     return [
-        PubResult(counts=counts_of(pub.circuit, dict(result.data), len(pub.values)))
-        for pub, result in zip(submission.pubs, job.result(), strict=True)
+        PubResult(counts=_counts(pub, result))
+        for pub, result in zip(submission.pubs, program_result(content), strict=True)
     ]
 
 
@@ -42,14 +52,31 @@ def _submit_to_estimator(submission: Submission) -> Any:
     if submission.device.where == "vendor":
         return BackendEstimatorV2(backend=submission.runs_on).run(pubs, precision=_precision(submission.shots))
     with _seeded_folding(submission.seed):
-        return Estimator(mode=submission.target, options=submission.options).run(pubs)
+        return Estimator(mode=submission.target, options=_tagged(submission)).run(pubs)
 
 
-def _read_from_estimator(submission: Submission, job: Any) -> list[PubResult]:
+def _fetch_from_estimator(submission: Submission, job: Any) -> RawResult:
+    if submission.device.where != "vendor":
+        return executor_result(job)
+    pubs = zip(submission.pubs, job.result(), strict=True)
+    return expectations_written(_expectations(pub, result) for pub, result in pubs)
+
+
+def _read_from_estimator(submission: Submission, content: bytes) -> list[PubResult]:
     return [
         PubResult(expectations=_expectations(pub, result))
-        for pub, result in zip(submission.pubs, job.result(), strict=True)
+        for pub, result in zip(submission.pubs, program_result(content), strict=True)
     ]
+
+
+def _tagged(submission: Submission) -> Any:
+    """Return the options with the job's tags; they are shared with other jobs, and stay as they are."""
+    if not submission.tags:
+        return submission.options
+    environment = submission.options.environment
+    tags = [*submission.tags, *(environment.job_tags or ())]
+    tagged = environment.model_copy(update={"job_tags": tags})
+    return submission.options.model_copy(update={"environment": tagged})
 
 
 def _precision(shots: int) -> float:
@@ -65,6 +92,10 @@ def _column(pub: Pub) -> Any:
     """Return the observables along the first axis, so that they broadcast against the parameter sets' axis."""
     operators = list(pub.observables.values())
     return [[operator] for operator in operators] if pub.circuit.parameters else operators
+
+
+def _counts(pub: Pub, result: Any) -> Counts:
+    return counts_of(pub.circuit, dict(result.data), len(pub.values))
 
 
 def _expectations(pub: Pub, result: Any) -> Expectations:
@@ -102,5 +133,13 @@ def _seeded_folding(seed: int | None) -> Iterator[None]:
         gate_folding.GateFoldingPass = original
 
 
-SAMPLER: Final = Mode(_submit_to_sampler, _read_from_sampler)
-ESTIMATOR: Final = Mode(_submit_to_estimator, _read_from_estimator)
+SAMPLER: Final = Mode(
+    _submit_to_sampler,
+    _fetch_from_sampler,
+    reading({"executor": _read_from_sampler, "counts": counts_read}),
+)
+ESTIMATOR: Final = Mode(
+    _submit_to_estimator,
+    _fetch_from_estimator,
+    reading({"executor": _read_from_estimator, "expectations": expectations_read}),
+)

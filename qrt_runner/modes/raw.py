@@ -8,6 +8,7 @@ import numpy as np
 from qiskit.primitives import BitArray
 from qiskit_aer import AerSimulator
 
+from qrt_runner.modes.raw_results import RawResult, counts_read, counts_written, reading
 from qrt_runner.modes.submission import Mode, Pub, Submission, counts_of, registers_of, without_spaces
 from qrt_runner.results import Counts, PubResult
 
@@ -17,24 +18,26 @@ if TYPE_CHECKING:
 
 def _submit(submission: Submission) -> Any:
     if submission.device.where == "ibm":
-        return submit_to_executor(submission)
+        return _submit_to_executor(submission)
     if isinstance(submission.runs_on, AerSimulator):
         return _submit_to_aer(submission)
     circuits = [circuit for pub in submission.pubs for circuit in _bound(pub)]
     return submission.runs_on.run(circuits, shots=submission.shots)
 
 
-def _read(submission: Submission, job: Any) -> list[PubResult]:
+def _fetch(submission: Submission, job: Any) -> RawResult:
     if submission.device.where == "ibm":
-        return read_from_executor(submission, job)
+        from qrt_runner.modes.executor_results import executor_result
+
+        return executor_result(job)
     result = job.result()
-    results, start = [], 0
+    counts, start = [], 0
     for pub in submission.pubs:
         sets = len(pub.values)
         joint = tuple(without_spaces(result.get_counts(start + index)) for index in range(sets))
-        results.append(PubResult(counts=Counts(registers_of(pub.circuit), joint)))
+        counts.append(Counts(registers_of(pub.circuit), joint))
         start += sets
-    return results
+    return counts_written(counts)
 
 
 def _submit_to_aer(submission: Submission) -> Any:
@@ -54,7 +57,7 @@ def _bound(pub: Pub) -> list[QuantumCircuit]:
     return [pub.circuit.assign_parameters(row) for row in pub.values]
 
 
-def submit_to_executor(submission: Submission) -> Any:
+def _submit_to_executor(submission: Submission) -> Any:
     """Submit plain circuit items to the runtime's Executor."""
     from qiskit_ibm_runtime import Executor, QuantumProgram
 
@@ -64,13 +67,16 @@ def submit_to_executor(submission: Submission) -> Any:
         program.append_circuit_item(pub.circuit, circuit_arguments=values)
     executor = Executor(mode=submission.target)
     executor.options.simulator.seed_simulator = submission.seed
+    executor.options.environment.job_tags = [*submission.tags]
     return executor.run(program)
 
 
-def read_from_executor(submission: Submission, job: Any) -> list[PubResult]:
+def _read_from_executor(submission: Submission, content: bytes) -> list[PubResult]:
     """Read the boolean arrays of plain circuit items, shape (sets, shots, bits) with bit 0 first, as counts."""
+    from qrt_runner.modes.executor_results import program_result
+
     results = []
-    for pub, item in zip(submission.pubs, job.result(), strict=True):
+    for pub, item in zip(submission.pubs, program_result(content), strict=True):
         arrays = {
             name: BitArray.from_bool_array(np.asarray(item[name], dtype=bool), order="little")
             for name, _ in registers_of(pub.circuit)
@@ -79,4 +85,4 @@ def read_from_executor(submission: Submission, job: Any) -> list[PubResult]:
     return results
 
 
-RAW: Final = Mode(_submit, _read)
+RAW: Final = Mode(_submit, _fetch, reading({"executor": _read_from_executor, "counts": counts_read}))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qiskit.primitives import BitArray
 
+from qrt_runner.modes.raw_results import RawResult
 from qrt_runner.results import Counts, PubResult
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Submission:
     place: Any = None
     """The open session or batch it is submitted to; None where it queues by itself."""
 
+    tags: tuple[str, ...] = ()
+    """What the job carries on the service besides the tags of its options."""
+
     @property
     def target(self) -> Any:
         """What the runtime calls the mode of a primitive: a session, a batch or a backend."""
@@ -63,15 +67,22 @@ class Submission:
 Submit = Callable[[Submission], Any]
 """Submits a job and returns the platform's own job object at once."""
 
-Read = Callable[[Submission, Any], list[PubResult]]
-"""Waits for a job's result and returns one result per PUB."""
+Fetch = Callable[[Submission, Any], RawResult]
+"""Waits for a job's result and returns what the platform gave, nothing computed from it."""
+
+Read = Callable[[Submission, RawResult], list[PubResult]]
+"""Returns one result per PUB, computed from what the platform gave; raises a JobError where that cannot be read.
+
+Of the submission it needs circuits, shapes of values and names of observables: device, backend and options may be None.
+"""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """One way to submit PUBs and read their results."""
+    """One way to submit PUBs, to fetch what the platform gives, and to read it."""
 
     submit: Submit
+    fetch: Fetch
     read: Read
 
 

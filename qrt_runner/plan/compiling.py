@@ -19,13 +19,14 @@ from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.modes import Pub, Submission
 from qrt_runner.plan.costs import SetCost, cost_of, sets_at_once
 from qrt_runner.plan.grouping import group_key, notes_of
+from qrt_runner.plan.identity import Asked, keys_of
 from qrt_runner.plan.merging import Wanted, merged
 from qrt_runner.plan.programs import Programs, once
-from qrt_runner.plan.records import Plan, PlannedTask, Program, Refusal
+from qrt_runner.plan.records import LeftOut, Plan, PlannedTask, Program, Refusal
 from qrt_runner.results import Comparison, Ledger, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from qiskit.quantum_info import SparsePauliOp
 
@@ -38,7 +39,11 @@ Refer = Callable[["Task", "Document", LogicalCircuit], Comparison]
 """Computes what a task's results will be compared with, before anything is submitted."""
 
 
-def compile_plan(points: Iterable[Point], refer: Refer) -> Plan:
+Known = Callable[["Sequence[str]"], "Collection[str]"]
+"""Returns those of some tasks' keys of which there are results already."""
+
+
+def compile_plan(points: Iterable[Point], refer: Refer, known: Known | None = None) -> Plan:
     """Compile points into one plan.
 
     Points that cannot be run become refusals of the plan; nothing has been submitted when this returns.
@@ -46,11 +51,12 @@ def compile_plan(points: Iterable[Point], refer: Refer) -> Plan:
     Args:
         points: What is asked for.
         refer: Computes the reference of a task.
+        known: Tells what need not be run.
 
     Raises:
         AccessError: Where an account or a service refuses.
     """
-    compiler = _Compiler(refer)
+    compiler = _Compiler(refer, known)
     for point in points:
         compiler.add(point)
     return compiler.plan()
@@ -87,6 +93,7 @@ class _Compiler:
     """Lives for one plan; remembers what was worked out, by the content of its sections."""
 
     refer: Refer
+    known: Known | None = None
     programs: Programs = field(default_factory=Programs)
     logical: dict[Any, LogicalCircuit] = field(default_factory=dict)
     terms: dict[Any, _Terms] = field(default_factory=dict)
@@ -96,11 +103,25 @@ class _Compiler:
 
     def plan(self) -> Plan:
         """Return what has been compiled."""
+        left_out = self._leave_out() if self.known is not None else ()
         jobs, groups, places = merged(self.wanted)
         tasks = tuple(
             _planned(point, one, tuple(found), jobs) for (point, one), found in zip(self.tasks, places, strict=True)
         )
-        return Plan(self.programs.all(), tuple(jobs), tasks, tuple(self.refusals), tuple(groups))
+        return Plan(self.programs.all(), tuple(jobs), tasks, tuple(self.refusals), tuple(groups), left_out)
+
+    def _leave_out(self) -> tuple[LeftOut, ...]:
+        """Take out the tasks of which there are results already, and return them."""
+        assert self.known is not None
+        keys = keys_of(Asked(point, one.name, one.logical) for point, one in self.tasks)
+        known = self.known(keys)
+        left_out = tuple(
+            LeftOut(point, one.name, key) for (point, one), key in zip(self.tasks, keys, strict=True) if key in known
+        )
+        rest = [index for index, key in enumerate(keys) if key not in known]
+        self.wanted = [replace(self.wanted[index], number=number) for number, index in enumerate(rest)]
+        self.tasks = [self.tasks[index] for index in rest]
+        return left_out
 
     def add(self, point: Point) -> None:
         """Compile one point, all of it or nothing."""

@@ -30,6 +30,9 @@ _SENT_OF_OPERATION: Final = 60
 _SENT_OF_VALUE: Final = 11
 """A double in base 64."""
 
+_OVERHEAD_S: Final = 2.0
+_EXECUTION_S: Final = 350e-6
+
 _RANDOMIZATIONS: Final = 32
 _SHOTS_OF_RANDOMIZATION: Final = 64
 """What `auto` means: at most so many randomizations, of at least so many shots each."""
@@ -76,6 +79,15 @@ def cost_of(
         memory_bytes=variants * (_BYTES_OF_CIRCUIT + _BYTES_OF_OPERATION * size + _BYTES_OF_SHOT * shots_each),
         fixed_payload_bytes=_SENT_OF_OPERATION * size + terms,
     )
+
+
+def expected_s(executions: float) -> float:
+    """Return the quantum seconds that a job is expected to take.
+
+    By IBM's guide "Workload usage": 2 s and, for each execution, the usual repetition delay of 250 µs and 100 µs for
+    the circuit. What the platform adds for readout calibration (TREX) and the learning of noise is not in it.
+    """
+    return _OVERHEAD_S + _EXECUTION_S * executions
 
 
 def sets_at_once(cost: SetCost, limits: Limits, max_circuits: int | None = None) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qrt_runner.plan.costs import expected_s
 from qrt_runner.plan.grouping import grouped
 from qrt_runner.plan.records import Job, Place
 
@@ -143,7 +144,10 @@ def _most(limits: Limits) -> np.ndarray:
 def _job(index: int, chunks: Sequence[_Chunk]) -> Job:
     first = chunks[0].like
     pubs = tuple(_pub(chunk) for chunk in chunks)
-    return Job(index, first.mode, replace(first.template, pubs=pubs))
+    executions = sum(len(chunk.values) * chunk.like.cost.executions for chunk in chunks)
+    # What is simulated here costs no quantum time.
+    seconds = 0.0 if first.template.device.where == "simulator" else expected_s(executions)
+    return Job(index, first.mode, replace(first.template, pubs=pubs), expected_s=seconds)
 
 
 def _pub(chunk: _Chunk) -> Pub:

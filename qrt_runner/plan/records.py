@@ -70,6 +70,9 @@ class Job:
     group: int | None = None
     """Index of its session group; None where it queues by itself."""
 
+    expected_s: float = 0.0
+    """Quantum seconds that it is expected to take; 0 on simulators."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -120,6 +123,16 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A task of which there are results already."""
+
+    point: Point
+    name: str
+    key: str
+    """What tells its content."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """Programs, jobs, and where each task's numbers will be found."""
 
@@ -128,3 +141,5 @@ class Plan:
     tasks: tuple[PlannedTask, ...]
     refusals: tuple[Refusal, ...]
     groups: tuple[Group, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    """Tasks that need not be run, because there are results of equal ones."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-    from qrt_runner.config import Tracking
+    from qrt_runner.config import Budget, Document, Tracking
     from qrt_runner.results import GroupReport, Point, TaskResult
     from qrt_runner.tracking import KeptRun
 
@@ -40,12 +41,53 @@ class Request:
     folders: bool = False
     """Whether each point of a sweep has a folder with its artifacts as files."""
 
+    command: str = ""
+    """What carries on with the run, as typed."""
+
+    tidy: Callable[[Sequence[str]], None] = lambda _: None
+    """Closes the session groups that killed commands left open, but for those of these ids."""
+
+    part: bool = False
+    """Whether this is one point of a sweep that another launcher runs point by point."""
+
+    @property
+    def resume(self) -> str:
+        """Whether it carries on with a run of its own."""
+        return self._document.resume
+
+    @property
+    def reuse(self) -> bool:
+        """Whether it takes results of equal tasks from other runs."""
+        return self._document.reuse
+
+    @property
+    def budget(self) -> Budget:
+        """What it may cost."""
+        return self._document.budget
+
+    @property
+    def journal(self) -> Path:
+        """The folder of the journal."""
+        return Path(self._document.journal.folder)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for results, or submits only."""
+        return self._document.action.kind != "submit"
+
+    @property
+    def _document(self) -> Document:
+        return self.points[0].experiment.document
+
 
 @dataclass
 class Outcome:
     """What came of a command."""
 
     run: str
+    continued: bool = False
+    """Whether the run was begun by an earlier command."""
+
     results: list[TaskResult] = field(default_factory=list)
     kept: KeptRun | None = None
     exit_code: int = 0
@@ -55,13 +97,16 @@ class Outcome:
     reports: dict[str, GroupReport] = field(default_factory=dict)
     """What each session group spent, by its id."""
 
+    left: int = 0
+    """Tasks without a result, because their jobs were not submitted or have not ended."""
+
     unlogged: bool = False
     """Whether MLflow could not be reached, so that some results are on disk only."""
 
     @property
     def state(self) -> str:
         """State of the run as a whole, as MLflow calls it."""
-        if self.exit_code == INTERRUPTED:
+        if self.exit_code == INTERRUPTED or self.left:
             return "KILLED"
         return "FINISHED" if all(result.state == "done" for result in self.results) else "FAILED"
 
@@ -75,6 +120,10 @@ class Outcome:
         """Note that the run was cut short."""
         self.exit_code = INTERRUPTED
         self.troubles.append(words)
+        self.put_down()
+
+    def put_down(self) -> None:
+        """Note with what is kept that not all of it is there."""
         if self.kept is not None:
             self.kept.interrupted = True
             self.kept.save()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from qrt_runner.errors import TrackingError
+from qrt_runner.journal import TaskEntry
 from qrt_runner.results import NO_SESSION
 from qrt_runner.tracking import (
     Record,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qrt_runner.config import Tracking
     from qrt_runner.results import GroupReport, TaskResult
     from qrt_runner.runner.outcome import Outcome
+    from qrt_runner.runner.working import Work
     from qrt_runner.tracking import KeptRun
     from qrt_runner.tracking.store import Recorder
 
@@ -36,14 +38,14 @@ class Recording:
     """Lives as long as results come."""
 
     outcome: Outcome
-    kept: KeptRun
+    work: Work
     tracking: Tracking
     show: Callable[[TaskResult, int], None]
-    tasks: int
-    """How many tasks the run has."""
-
     draws: bool
     """Whether figures are drawn."""
+
+    taken: set[str] = field(default_factory=set)
+    """Keys of the records of which results were taken."""
 
     records: Records = field(init=False)
     recorder: Recorder | None = None
@@ -55,6 +57,11 @@ class Recording:
         """Note versions and git state before anything runs."""
         self.records = Records(self.outcome.run, environment())
 
+    @property
+    def kept(self) -> KeptRun:
+        """What is on disk."""
+        return self.work.kept
+
     def __enter__(self) -> Self:
         """Open nothing yet: the store is opened with the first result."""
         return self
@@ -64,17 +71,29 @@ class Recording:
         self.open.close()
 
     def take(self, results: Sequence[TaskResult]) -> None:
-        """Keep results on disk before anything else is done with them; then show and log them."""
+        """Keep results on disk before anything else is done with them; then show and log them.
+
+        Those that were taken before are left alone.
+        """
+        results = [result for result in results if key_of(result) not in self.taken]
         if not results:
             return
+        self.taken.update(map(key_of, results))
         records = [self.records.of(result) for result in results]
-        self.kept.keep(records)
+        # What an earlier command has kept and logged is shown, and left as it is.
+        known = {record.key for record in records if record.key in self.kept.logged}
+        self.kept.keep([record for record in records if record.key not in known])
+        self.work.diary.tasks(map(self._entry, results))
         for result, record in zip(results, records, strict=True):
             self.outcome.note(result)
-            self.outcome.reports.update({job.report.id: job.report for job in result.jobs if job.report is not None})
-            self.show(result, self.tasks)
+            self.outcome.reports.update({report.id: report for job in result.jobs for report in job.reports})
+            self.show(result, self.work.tasks)
             if self.kept.grouped:
                 self.rows += swept_rows(record)
+        fresh = [(result, record) for result, record in zip(results, records, strict=True) if record.key not in known]
+        if not fresh:
+            return
+        results, records = [result for result, _ in fresh], [record for _, record in fresh]
         whole = self._derived(results, records)
         ready = [one for result, record in zip(results, whole, strict=True) for one in self._held(result, record)]
         self._log(ready)
@@ -97,6 +116,10 @@ class Recording:
             # Some may have been kept and not handed over any more; those that were are left alone.
             self._logging(lambda recorder: recorder.log([with_table(one) for one in self.kept.records()]))
         self._logging(lambda recorder: recorder.end(self.outcome.state, files, metrics=spent))
+
+    def _entry(self, result: TaskResult) -> TaskEntry:
+        place = (result.point.index, result.name)
+        return TaskEntry(*place, self.work.keys.get(place, ""), result.state, error=result.error)
 
     def _derived(self, results: Sequence[TaskResult], records: Sequence[Record]) -> Sequence[Record]:
         """Add what can be made again from a kept result: its table and, where they are wanted, its figures."""
@@ -159,6 +182,11 @@ class Recording:
             self.outcome.unlogged = True
             self.outcome.exit_code = self.outcome.exit_code or error.exit_code
             self.outcome.troubles.append(str(error))
+
+
+def key_of(result: TaskResult) -> str:
+    """Return what tells a task's record apart within its run."""
+    return f"{result.point.index}-{result.name}"
 
 
 def _groups_of(result: TaskResult) -> list[str]:

@@ -3,8 +3,21 @@
 It knows neither plans nor Hydra nor MLflow.
 """
 
-from qrt_runner.sessions.opening import Opened, SessionRequest, close_session, opened
+from qrt_runner.sessions.attaching import close_session
+from qrt_runner.sessions.leaving import close_left_open
+from qrt_runner.sessions.opening import Diary, Opened, SessionRequest, opened
 from qrt_runner.sessions.orphans import Orphan, close_orphans
 from qrt_runner.sessions.reporting import report_of, told_of
 
-__all__ = ["Opened", "Orphan", "SessionRequest", "close_orphans", "close_session", "opened", "report_of", "told_of"]
+__all__ = [
+    "Diary",
+    "Opened",
+    "Orphan",
+    "SessionRequest",
+    "close_left_open",
+    "close_orphans",
+    "close_session",
+    "opened",
+    "report_of",
+    "told_of",
+]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from qrt_runner.errors import AccessError
-from qrt_runner.sessions.orphans import Note, noted
+from qrt_runner.sessions.attaching import attached, from_id, kind_of, may_be_open, may_pass, refusals_told, words_of
+from qrt_runner.sessions.orphans import Note, noted, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qrt_runner.backends import Device
+
+
+_PATIENCE_S: Final = 60.0
+"""For how long a group is asked for again that the service has certainly not opened."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,14 @@ class SessionRequest:
     id: str | None = None
     """Of an open one to attach to."""
 
+    def within(self, most_s: float) -> SessionRequest:
+        """Return the request of a group that is open for no longer than that."""
+        from qiskit_ibm_runtime.utils.converters import hms_to_seconds
+
+        given = self.max_time
+        own_s = hms_to_seconds(given) if isinstance(given, str) else given
+        return replace(self, max_time=max(1, int(most_s if own_s is None else min(own_s, most_s))))
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -39,114 +52,108 @@ class Opened:
     kind: Literal["batch", "dedicated"]
 
 
+class Diary(Protocol):
+    """Writes down what becomes of one group, each step before it is taken or its outcome is used."""
+
+    def asked(self) -> None:
+        """The service is going to be asked for it."""
+
+    def opened(self, service_id: str) -> None:
+        """It is open."""
+
+    def closed(self) -> None:
+        """It takes no more jobs."""
+
+    def failed(self, why: str) -> None:
+        """The service has refused."""
+
+
 @contextmanager
-def opened(request: SessionRequest, device: Device, trouble: Callable[[str], None]) -> Iterator[Opened]:
+def opened(
+    request: SessionRequest, device: Device, trouble: Callable[[str], None], diary: Diary, left_open: str | None = None
+) -> Iterator[Opened]:
     """Open a session or batch, or attach to one, for as long as jobs are submitted to it.
 
-    What was opened here is closed at the end, whatever happens: it takes no more jobs then, and ends when those it has
-    are done. What was only attached to is left open.
+    What was opened here, or by an earlier command of the same run, is closed at the end, whatever happens: it takes no
+    more jobs then, and ends when those it has are done. What was only attached to is left open.
 
     Args:
         request: Which group is asked for.
         device: Its backend.
         trouble: Told where it could not be closed; the next command tries again then.
+        diary: Writes down what becomes of it.
+        left_open: Id of the one that an earlier command has left open; it is used where it takes jobs.
 
     Raises:
         AccessError: Where the service refuses.
     """
     if request.id is not None:
-        yield _attached(request.id, device.backend)
+        place = attached(request.id, device.backend)
+        diary.opened(request.id)
+        yield Opened(place, request.id, kind_of(place))
         return
-    with noted(device.name, device.section) as note:
-        try:
-            place = _open(request, device.backend)
-        except AccessError as error:
-            if _is_definite(error.__cause__):
-                note.nothing_opened()
-            raise
-        found = Opened(place, str(place.session_id), request.kind)
+    with noted(device.name, device.section, request.kind) as note:
+        found = _reentered(left_open, device) or _opened(request, device, note, diary)
         note.opened(found.id)
+        diary.opened(found.id)
+        if found.id == left_open:
+            take_over(found.id)
         try:
             yield found
         finally:
-            _close(found, note, trouble)
+            _close(found, note, trouble, diary)
 
 
-def _close(found: Opened, note: Note, trouble: Callable[[str], None]) -> None:
-    """Close a group; where that fails its jobs are still there to be read, and the note stays for the next command."""
+def _reentered(group: str | None, device: Device) -> Opened | None:
+    """Return a group that was left open, where it still takes jobs."""
+    if group is None:
+        return None
     try:
-        found.place.close()
-    except Exception as error:  # noqa: BLE001 - whatever the client raises, results that were paid for come first
-        trouble(f"{found.kind} {found.id} could not be closed ({_words_of(error)}); the next command tries again")
-    else:
-        note.closed()
+        place = attached(group, device.backend)
+    except AccessError:
+        # It has closed meanwhile; another takes its place.
+        return None
+    return Opened(place, group, kind_of(place))
 
 
-def close_session(group: str, device: Device) -> None:
-    """Close a session or batch that another command opened; one that the service does not know any more is closed."""
-    from qiskit_ibm_runtime.exceptions import IBMInputValueError
-
-    with suppress(IBMInputValueError):
-        _from_id(group, device.backend.service).close()
-
-
-def _from_id(group: str, service: Any) -> Any:
-    """Return an open session or batch; the client has a class for each, and refuses the other's ids."""
-    from qiskit_ibm_runtime import Batch, Session
-    from qiskit_ibm_runtime.exceptions import IBMInputValueError
-
+def _opened(request: SessionRequest, device: Device, note: Note, diary: Diary) -> Opened:
+    """Open a group; where the answer is lost, it is looked for on the service."""
+    asked = datetime.now(UTC)
+    diary.asked()
     try:
-        return Session.from_id(group, service)
-    except IBMInputValueError as error:
-        try:
-            return Batch.from_id(group, service)
-        except IBMInputValueError:
-            raise error from None
+        place = _open(request, device.backend)
+    except AccessError as error:
+        if error.__cause__ is None or not may_be_open(error.__cause__):
+            note.nothing_opened()
+            diary.failed(str(error))
+            raise
+        from qrt_runner.sessions.finding import found_since
+
+        group = found_since(device, request.kind, asked, device.settle_s)
+        if group is None:
+            raise
+        place = from_id(group, device.backend.service)
+    return Opened(place, str(place.session_id), request.kind)
 
 
 def _open(request: SessionRequest, backend: Any) -> Any:
     from qiskit_ibm_runtime import Batch, Session
+    from tenacity import Retrying, retry_if_exception, stop_after_delay
+
+    from qrt_runner.backends.patience import pause
 
     kind = Batch if request.kind == "batch" else Session
-    with _refusals_told(f"session: a {request.kind} group on {backend.name}", "session=batch or session=none"):
-        return kind(backend=backend, max_time=request.max_time)
+    patient = Retrying(retry=retry_if_exception(may_pass), stop=stop_after_delay(_PATIENCE_S), wait=pause, reraise=True)
+    with refusals_told(f"session: a {request.kind} group on {backend.name}", "session=batch or session=none"):
+        return patient(kind, backend=backend, max_time=request.max_time)
 
 
-def _attached(wanted: str, backend: Any) -> Opened:
-    with _refusals_told(f"session.id: {wanted}", "the id of an open session or batch"):
-        place = _from_id(wanted, backend.service)
-        details = place.details() or {}
-    told = str(details.get("backend_name") or backend.name)
-    if told != backend.name:
-        raise AccessError(f"session.id: {wanted} is open on {told}, not on {backend.name}; remedy: backend.name={told}")
-    if not details.get("accepting_jobs", True):
-        raise AccessError(f"session.id: {wanted} takes no more jobs ({details.get('state')}); remedy: session.id=null")
-    return Opened(place, wanted, "batch" if details.get("mode") == "batch" else "dedicated")
-
-
-@contextmanager
-def _refusals_told(what: str, remedy: str) -> Iterator[None]:
-    from qiskit_ibm_runtime.api.exceptions import RequestsApiError
-    from qiskit_ibm_runtime.exceptions import IBMError
-    from requests import RequestException
-
+def _close(found: Opened, note: Note, trouble: Callable[[str], None], diary: Diary) -> None:
+    """Close a group; where that fails its jobs are still there to be read, and the note stays for the next command."""
     try:
-        yield
-    except (IBMError, RequestsApiError, RequestException, ValueError) as error:
-        if not isinstance(error, IBMError) and not _is_definite(error):
-            msg = f"{what}: the service gave no answer ({_words_of(error)}), so it may be open without jobs"
-            raise AccessError(f"{msg}; remedy: try again") from error
-        raise AccessError(f"{what} was refused: {_words_of(error)}; remedy: {remedy}") from error
-
-
-def _is_definite(error: BaseException | None) -> bool:
-    """Tell whether the service has said no; after anything else it may have opened a group all the same."""
-    status = getattr(error, "status_code", None)
-    return isinstance(status, int) and 400 <= status < 500
-
-
-def _words_of(error: Exception) -> str:
-    """Return what the service says, without the JSON around it."""
-    text = " ".join(str(error).split())
-    said = re.findall(r'"(?:message|solution)":\s*"([^"]+)"', text)
-    return " ".join(said).rstrip(".") if said else f"{type(error).__name__}: {text[:300]}"
+        found.place.close()
+    except Exception as error:  # noqa: BLE001 - whatever the client raises, results that were paid for come first
+        trouble(f"{found.kind} {found.id} could not be closed ({words_of(error)}); the next command tries again")
+    else:
+        note.closed()
+        diary.closed()

@@ -11,14 +11,14 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from qrt_runner.config import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 
@@ -33,14 +33,20 @@ class Orphan:
     """The backend's section of the config, as JSON; it names an account, and holds no credential."""
 
     asked: str
-    """When the service was asked for it, in UTC."""
+    """When the service was going to be asked for it, in UTC."""
 
     id: str | None
     """Its id on the service; None where the command died before it was known."""
 
+    kind: str = ""
+    """`batch` or `dedicated`."""
+
 
 Close = Callable[[Orphan], None]
 """Closes a group on its service; whatever it raises is told, and the note stays."""
+
+Find = Callable[[Orphan], str | None]
+"""Returns the id of a group whose command died before it was known; None where the service has no such group."""
 
 
 @dataclass
@@ -64,7 +70,7 @@ class Note:
 
 
 @contextmanager
-def noted(backend: str, section: str) -> Iterator[Note]:
+def noted(backend: str, section: str, kind: str = "") -> Iterator[Note]:
     """Note a group until it is closed: where it could not be, the note stays for the next command."""
     from filelock import FileLock
 
@@ -72,15 +78,20 @@ def noted(backend: str, section: str) -> Iterator[Note]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = secrets.token_hex(8)
     file, asked = folder / f"{name}.json", datetime.now(UTC).isoformat(timespec="seconds")
-
-    note = Note(file, {"backend": backend, "section": section, "asked": asked, "id": None})
+    note = Note(file, {"backend": backend, "section": section, "asked": asked, "id": None, "kind": kind})
     with FileLock(folder / f"{name}.lock"):
         _write(file, note.content)
         yield note
 
 
-def close_orphans(close: Close) -> list[str]:
-    """Close what killed commands left open, and return what was done, in words."""
+def close_orphans(close: Close, find: Find | None = None, spare: Collection[str] = ()) -> list[str]:
+    """Close what killed commands left open, and return what was done, in words.
+
+    Args:
+        close: Closes a group.
+        find: Finds a group whose command died before its id was known.
+        spare: Ids of groups that this command is going to use.
+    """
     notes = sorted(_folder().glob("*.json"))
     if not notes:
         return []
@@ -90,30 +101,60 @@ def close_orphans(close: Close) -> list[str]:
     for file in notes:
         try:
             with FileLock(file.with_suffix(".lock"), timeout=0):
-                told.append(_close(file, close))
+                orphan = _read(file)
+                if orphan is None:
+                    _forget(file)
+                elif orphan.id is None or orphan.id not in spare:
+                    told.append(_close(file, orphan, close, find))
         except Timeout:
             # Its command is alive.
             continue
-    return [words for words in told if words]
+    return told
 
 
-def _close(file: Path, close: Close) -> str:
+def take_over(group: str) -> None:
+    """Forget that a killed command left a group open, because another one uses it and has noted it."""
+    from filelock import FileLock, Timeout
+
+    for file in _folder().glob("*.json"):
+        try:
+            with FileLock(file.with_suffix(".lock"), timeout=0):
+                orphan = _read(file)
+                if orphan is not None and orphan.id == group:
+                    _forget(file)
+        except Timeout:
+            continue
+
+
+def noted_ids() -> set[str]:
+    """Return the ids of all groups that are noted, whether their commands are alive or not."""
+    orphans = [_read(file) for file in _folder().glob("*.json")]
+    return {orphan.id for orphan in orphans if orphan is not None and orphan.id is not None}
+
+
+def _close(file: Path, orphan: Orphan, close: Close, find: Find | None) -> str:
+    what = f"on {orphan.backend}, which an earlier command had asked for at {orphan.asked} and left open"
+    named = orphan.id or "of unknown id"
     try:
-        orphan = Orphan(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        _forget(file)
-        return ""
-    named = f"session {orphan.id or 'of unknown id'} on {orphan.backend}"
-    what = f"{named}, which an earlier command had asked for at {orphan.asked} and left open"
-    if orphan.id is None:
-        _forget(file)
-        return f"{what}: if it exists, the service closes it for want of jobs"
-    try:
-        close(orphan)
+        group = orphan.id or (find(orphan) if find is not None else None)
+        if group is None:
+            _forget(file)
+            return f"session {named} {what}: if it exists, the service closes it for want of jobs"
+        named = group
+        close(replace(orphan, id=group))
     except Exception as error:  # noqa: BLE001 - an account may be gone or a service down; the next command tries again
-        return f"{what}, could not be closed ({type(error).__name__}: {error}); the next command tries again"
+        told = f"{type(error).__name__}: {error}"
+        return f"session {named} {what}, could not be closed ({told}); the next command tries again"
     _forget(file)
-    return f"closed {what}"
+    return f"closed session {named} {what}"
+
+
+def _read(file: Path) -> Orphan | None:
+    """Return what a note tells; None for one that was not written by us, or is just being removed."""
+    try:
+        return Orphan(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _forget(file: Path) -> None:

@@ -6,26 +6,29 @@ import logging
 import os
 import time
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from qrt_runner.tracking.direct import SQLITE, file_of
+from qrt_runner.tracking.database import SQLITE, file_of, lock_of
+from qrt_runner.tracking.places import leads_out
+from qrt_runner.tracking.rows import stored_value
 from qrt_runner.tracking.writer import (
-    LOCK_TIMEOUT_S,
     OUTSIDE,
-    PARENT,
     POLL_S,
+    SUPERSEDED_BY,
+    TOLD_APART,
     Known,
     key_of,
+    known_of,
     params_of,
     tags_of,
     told,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.tracking.keeping import KeptRun
     from qrt_runner.tracking.records import Record
+    from qrt_runner.tracking.writer import Write
 
 _ERRORS: Final = (MlflowException, RequestException, SQLAlchemyError)
 _METRICS_AT_ONCE: Final = 1000
@@ -57,6 +61,18 @@ def migrate(file: Path) -> None:
         _client(f"{SQLITE}{file}")
 
 
+def reconciled(run: str, experiment: str, where: str) -> int:
+    """End as KILLED the MLflow runs of a run of ours that are RUNNING, and return how many these were."""
+    with told(*_ERRORS), _locked(file_of(where)):
+        client = _client(_whole(where))
+        found = client.get_experiment_by_name(experiment)
+        wanted = f"tags.`qrt.run` = '{run}' and attributes.status = 'RUNNING'"
+        open_runs = list(_search(client, str(found.experiment_id), wanted)) if found is not None else []
+        for one in open_runs:
+            client.set_terminated(one.info.run_id, "KILLED")
+        return len(open_runs)
+
+
 class Client:
     """Writes one run after the other; a run opened is a run ended, whatever happens in between."""
 
@@ -66,59 +82,72 @@ class Client:
         """Remember what to write, and where; nothing is asked for yet."""
         self._run = run
         self._file = file_of(where)
-        # MLflow keeps connections by address, wherever a relative one leads.
-        self._where = f"{SQLITE}{self._file}" if self._file else where
+        self._where = _whole(where)
 
-    def known(self) -> Mapping[str, Known]:
+    def known(self) -> Mapping[str, Sequence[Known]]:
         """Return the store's runs of the kept run."""
-        with told(*_ERRORS), self._locked():
+        with told(*_ERRORS), _locked(self._file):
             return self._known
 
-    def write(self, records: Sequence[Record]) -> dict[str, str]:
+    def runs_of(self, run: str) -> Mapping[str, Sequence[Known]]:
+        """Return the store's runs of any run of ours in the same experiment."""
+        with told(*_ERRORS), _locked(self._file):
+            return self._found(run)
+
+    def write(self, writes: Sequence[Write]) -> dict[str, str]:
         """Write records, each with its artifacts before it is ended."""
         with told(*_ERRORS):
-            return {record.key: self._write(record) for record in records}
+            return {write.record.key: self._write(write) for write in writes}
 
     def close(self) -> None:
         """Leave the connections to MLflow, which keeps them."""
 
-    def _write(self, record: Record) -> str:
-        with self._locked():
-            begun = self._known.get(record.key)
-            run_id = begun.id if begun else self._create(record)
-            self._known[record.key] = Known(run_id, "RUNNING")
-            with self._ending(run_id, record):
-                self._log(run_id, record, begun)
+    def _write(self, write: Write) -> str:
+        with _locked(self._file):
+            run_id = write.run.id if write.run is not None else self._create(write)
+            if not write.whole:
+                self._note(write.record, run_id, "RUNNING")
+                with self._ending(run_id, write.record):
+                    self._log(run_id, write)
+            self._supersede(write, run_id)
             return run_id
 
-    def _create(self, record: Record) -> str:
-        tags = self._tags_of(record)
-        created = self._mlflow.create_run(self._experiment, self._run.started_ms, tags, record.title)
+    def _create(self, write: Write) -> str:
+        tags = tags_of(self._run, write)
+        created = self._mlflow.create_run(self._experiment, self._run.started_ms, tags, write.record.title)
         return str(created.info.run_id)
 
-    def _tags_of(self, record: Record) -> dict[str, str]:
-        return tags_of(record, self._known.get(PARENT))
-
-    def _log(self, run_id: str, record: Record, begun: Known | None) -> None:
+    def _log(self, run_id: str, write: Write) -> None:
         """Log what is missing of a record: all of it, but for a run that was begun before."""
-        now_ms = int(time.time() * 1000)
-        there = self._values_of(run_id) if begun else set()
+        record, begun, now_ms = write.record, write.run, int(time.time() * 1000)
+        there = self._values_of(run_id) if begun is not None else set()
         metrics = [
             Metric(metric.key, float(metric.value), now_ms, metric.step)
             for metric in record.metrics
-            if (metric.key, metric.step) not in there
+            if (metric.key, metric.step, stored_value(metric.value)) not in there
         ]
         params = [Param(name, value) for name, value in params_of(record).items()]
-        tags = [RunTag(name, value) for name, value in self._tags_of(record).items()] if begun else []
+        tags = [RunTag(name, value) for name, value in tags_of(self._run, write).items()] if begun is not None else []
+        if begun is not None and begun.status != "RUNNING":
+            self._mlflow.update_run(run_id, "RUNNING")
         _in_batches(self._mlflow, run_id, metrics, params, tags)
         if record.artifacts:
             with TemporaryDirectory(prefix="qrt_runner-") as folder:
                 _write_files(Path(folder), record.artifacts)
                 self._mlflow.log_artifacts(run_id, folder)
 
-    def _values_of(self, run_id: str) -> set[tuple[str, int]]:
+    def _values_of(self, run_id: str) -> set[tuple[str, int, tuple[float, bool]]]:
         keys = self._mlflow.get_run(run_id).data.metrics
-        return {(key, value.step) for key in keys for value in self._mlflow.get_metric_history(run_id, key)}
+        history = (value for key in keys for value in self._mlflow.get_metric_history(run_id, key))
+        return {(value.key, value.step, stored_value(value.value)) for value in history}
+
+    def _supersede(self, write: Write, run_id: str) -> None:
+        """Delete runs as a user would, each tagged with the one that took its place."""
+        for old in write.superseded:
+            self._mlflow.set_tag(old.id, SUPERSEDED_BY, run_id)
+            if old.status == "RUNNING":
+                self._mlflow.set_terminated(old.id, "KILLED")
+            self._mlflow.delete_run(old.id)
 
     @contextmanager
     def _ending(self, run_id: str, record: Record) -> Iterator[None]:
@@ -127,14 +156,17 @@ class Client:
             yield
         except BaseException:
             with suppress(*_ERRORS, *OUTSIDE):
-                self._end(run_id, record.key, "KILLED")
+                self._end(run_id, record, "KILLED")
             raise
         if record.state != "RUNNING":
-            self._end(run_id, record.key, record.state)
+            self._end(run_id, record, record.state)
 
-    def _end(self, run_id: str, key: str, state: str) -> None:
+    def _end(self, run_id: str, record: Record, state: str) -> None:
         self._mlflow.set_terminated(run_id, state)
-        self._known[key] = Known(run_id, state)
+        self._note(record, run_id, state)
+
+    def _note(self, record: Record, run_id: str, state: str) -> None:
+        self._known[record.key] = [replace(known_of(record, run_id), status=state)]
 
     @cached_property
     def _mlflow(self) -> MlflowClient:
@@ -156,25 +188,25 @@ class Client:
             return str(found.experiment_id)
 
     @cached_property
-    def _known(self) -> dict[str, Known]:
-        wanted = f"tags.`qrt.run` = '{self._run.id}' and attributes.start_time = {self._run.started_ms}"
-        known = [(_key_of(run), Known(run.info.run_id, run.info.status)) for run in self._found(wanted)]
-        return dict(sorted(known, key=lambda item: item[1].complete))
+    def _known(self) -> dict[str, list[Known]]:
+        return self._found(self._run.id)
 
-    def _found(self, wanted: str) -> Iterator[Run]:
-        token = None
-        while True:
-            found = self._mlflow.search_runs([self._experiment], wanted, page_token=token)
-            yield from found
-            token = found.token
-            if not token:
-                return
+    def _found(self, run: str) -> dict[str, list[Known]]:
+        found: dict[str, list[Known]] = {}
+        for one in _search(self._mlflow, self._experiment, f"tags.`qrt.run` = '{run}'"):
+            found.setdefault(_key_of(one), []).append(_known_of(one))
+        return {key: sorted(known, key=lambda one: one.complete) for key, known in found.items()}
 
-    def _locked(self) -> AbstractContextManager[object]:
-        """Hold a SQLite store's lock: its migration breaks when several processes meet a fresh store at once."""
-        if self._file is None:
-            return nullcontext()
-        return FileLock(f"{self._file}.lock", timeout=LOCK_TIMEOUT_S).acquire(poll_interval=POLL_S)
+
+def _whole(where: str) -> str:
+    """Return an address that leads to the same store from anywhere: MLflow keeps connections by address."""
+    file = file_of(where)
+    return f"{SQLITE}{file}" if file is not None else where
+
+
+def _locked(file: Path | None) -> AbstractContextManager[object]:
+    """Hold a SQLite store's lock: its migration breaks when several processes meet a fresh store at once."""
+    return lock_of(file).acquire(poll_interval=POLL_S) if file is not None else nullcontext()
 
 
 def _client(where: str) -> MlflowClient:
@@ -186,8 +218,22 @@ def _client(where: str) -> MlflowClient:
     return MlflowClient(tracking_uri=where)
 
 
+def _search(client: MlflowClient, experiment: str, wanted: str) -> Iterator[Run]:
+    token = None
+    while True:
+        found = client.search_runs([experiment], wanted, page_token=token)
+        yield from found
+        token = found.token
+        if not token:
+            return
+
+
 def _key_of(run: Run) -> str:
     return key_of(run.data.tags.get("qrt.point"), run.data.tags.get("qrt.task"))
+
+
+def _known_of(run: Run) -> Known:
+    return Known(run.info.run_id, run.info.status, *(run.data.tags.get(name, "") for name in TOLD_APART))
 
 
 def _in_batches(
@@ -203,6 +249,7 @@ def _in_batches(
 
 def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
+        assert not leads_out(name), name
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)

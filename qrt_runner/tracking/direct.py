@@ -8,26 +8,35 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from filelock import FileLock
-
 from qrt_runner.tracking import fresh, proven
-from qrt_runner.tracking.rows import STALE, Entry, Surroundings, rows_of, stale_of
-from qrt_runner.tracking.writer import LOCK_TIMEOUT_S, PARENT, POLL_S, Known, StoreError, key_of, tags_of, told, user
+from qrt_runner.tracking.database import connected, file_of, lock_of, transaction
+from qrt_runner.tracking.places import leads_out
+from qrt_runner.tracking.rows import DELETED, STALE, SUPERSEDED, VALID, Entry, Surroundings, rows_of, stale_of
+from qrt_runner.tracking.writer import (
+    POLL_S,
+    TOLD_APART,
+    Known,
+    StoreError,
+    key_of,
+    known_of,
+    outcome_of,
+    tags_of,
+    told,
+    user,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from qrt_runner.tracking.keeping import KeptRun
-    from qrt_runner.tracking.records import Record
+    from qrt_runner.tracking.writer import Write
 
-SQLITE: Final = "sqlite:///"
-_BUSY_TIMEOUT_S: Final = 60
 _SETTINGS: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -65536",  # KiB
@@ -35,19 +44,15 @@ _SETTINGS: Final = (
     "PRAGMA cache_spill = OFF",
 )
 _KNOWN: Final = """
-SELECT point.value, task.value, runs.run_uuid, runs.status FROM tags
-JOIN runs ON runs.run_uuid = tags.run_uuid
+SELECT point.value, task.value, runs.run_uuid, runs.status, COALESCE(jobs.value, ''), COALESCE(error.value, '')
+FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid
 LEFT JOIN tags AS point ON point.run_uuid = runs.run_uuid AND point.key = 'qrt.point'
 LEFT JOIN tags AS task ON task.run_uuid = runs.run_uuid AND task.key = 'qrt.task'
-WHERE tags.key = 'qrt.run' AND tags.value = ? AND runs.start_time = ? AND runs.experiment_id = ?
-AND runs.lifecycle_stage = 'active' ORDER BY runs.status IN ('FINISHED', 'FAILED')
+LEFT JOIN tags AS jobs ON jobs.run_uuid = runs.run_uuid AND jobs.key = ?
+LEFT JOIN tags AS error ON error.run_uuid = runs.run_uuid AND error.key = ?
+WHERE tags.key = 'qrt.run' AND tags.value = ? AND runs.experiment_id = ? AND runs.lifecycle_stage = 'active'
+ORDER BY runs.status IN ('FINISHED', 'FAILED'), runs.rowid
 """
-
-
-def file_of(where: str) -> Path | None:
-    """Return the file of a SQLite store, or None where it is another one or none at all."""
-    name = where.removeprefix(SQLITE)
-    return Path(name).absolute() if name not in (where, "", ":memory:") and "?" not in name else None
 
 
 def opened(run: KeptRun, where: str) -> Direct | None:
@@ -59,17 +64,17 @@ def opened(run: KeptRun, where: str) -> Direct | None:
     file, revision = file_of(where), proven.revision()
     if file is None or revision is None:
         return None
-    lock = FileLock(f"{file}.lock", timeout=LOCK_TIMEOUT_S)
+    lock = lock_of(file)
     with lock.acquire(poll_interval=POLL_S), told(sqlite3.Error), ExitStack() as stack:
         if not file.exists() and not fresh.made(file, revision):
             return None
-        database = sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        database = connected(file)
         stack.callback(database.close)
-        with _transaction(database):
+        with transaction(database):
             if not proven.has_schema(database, revision) or not proven.takes(database, run.experiment):
                 return None
             experiment = _experiment(database, run.experiment)
-        direct = Direct(run, database, lock, experiment)
+        direct = Direct(run, file, database, experiment)
         stack.pop_all()
     return direct
 
@@ -88,50 +93,75 @@ class Direct:
 
     at_once = 200
 
-    def __init__(self, run: KeptRun, database: sqlite3.Connection, lock: FileLock, experiment: Experiment) -> None:
+    def __init__(self, run: KeptRun, file: Path, database: sqlite3.Connection, experiment: Experiment) -> None:
         """Ask what is there of the kept run."""
-        self._run, self._database, self._lock, self._experiment = run, database, lock, experiment
+        self._run, self._database, self._experiment = run, database, experiment
+        self._file, self._opened, self._lock = file, file.stat(), lock_of(file)
         for setting in _SETTINGS:
             database.execute(setting)
-        asked = (run.id, run.started_ms, experiment.id)
-        found = database.execute(_KNOWN, asked).fetchall()
-        self._known = {key_of(point, task): Known(run_id, status) for point, task, run_id, status in found}
+        self._known = dict(self.runs_of(run.id))
 
-    def known(self) -> Mapping[str, Known]:
+    def known(self) -> Mapping[str, Sequence[Known]]:
         """Return the store's runs of the kept run."""
         return self._known
 
-    def write(self, records: Sequence[Record]) -> dict[str, str]:
+    def runs_of(self, run: str) -> Mapping[str, Sequence[Known]]:
+        """Return the store's runs of any run of ours in the same experiment."""
+        found: dict[str, list[Known]] = {}
+        with told(sqlite3.Error):
+            for point, task, *known in self._database.execute(_KNOWN, (*TOLD_APART, run, self._experiment.id)):
+                found.setdefault(key_of(point, task), []).append(Known(*known))
+        return found
+
+    def write(self, writes: Sequence[Write]) -> dict[str, str]:
         """Write records: their files first, so that a run is never there without them."""
-        entries = [self._entry(record) for record in records]
+        entries = [self._entry(write) for write in writes if not write.whole]
         for entry in entries:
             _write_files(entry.artifact_uri, entry.record.artifacts)
-        with told(sqlite3.Error), self._lock.acquire(poll_interval=POLL_S), _transaction(self._database):
-            self._check_active()
-            self._insert(entries)
-        self._known.update((entry.record.key, Known(entry.run, entry.record.state)) for entry in entries)
-        return {entry.record.key: entry.run for entry in entries}
+        runs = {write.record.key: write.run.id for write in writes if write.run is not None}
+        runs |= {entry.record.key: entry.run for entry in entries}
+        with told(sqlite3.Error), self._lock.acquire(poll_interval=POLL_S):
+            self._check_there()
+            with transaction(self._database):
+                self._check_active()
+                self._insert(entries)
+                self._supersede((old.id, runs[write.record.key]) for write in writes for old in write.superseded)
+        self._known |= {write.record.key: [known_of(write.record, runs[write.record.key])] for write in writes}
+        return runs
 
     def close(self) -> None:
         """Close the store."""
         self._database.close()
 
-    def _entry(self, record: Record) -> Entry:
-        known = self._known.get(record.key)
-        run_id = known.id if known else _run_id(self._run, record)
-        return Entry(
-            record, run_id, f"{self._experiment.location}/{run_id}/artifacts", tags_of(record, self._known.get(PARENT))
-        )
+    def _entry(self, write: Write) -> Entry:
+        run_id = write.run.id if write.run is not None else _run_id(self._run, write)
+        folder = f"{self._experiment.location}/{run_id}/artifacts"
+        return Entry(write.record, run_id, folder, tags_of(self._run, write))
 
     def _insert(self, entries: Sequence[Entry]) -> None:
         around = Surroundings(self._experiment.id, user(), self._run.started_ms, int(time.time() * 1000))
         tables = rows_of(entries, around)
-        self._database.executemany(STALE, stale_of(entry for entry in entries if self._is_there(entry)))
+        there = [entry for entry in entries if self._is_there(entry)]
+        self._database.executemany(STALE, stale_of(there))
+        self._database.executemany(VALID, [(entry.run,) for entry in there])
         for statement, rows in tables.items():
             self._database.executemany(statement, rows)
 
+    def _supersede(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Delete runs as a user would, and tag each with the one that took its place."""
+        now_ms = int(time.time() * 1000)
+        for old, new in pairs:
+            self._database.execute(SUPERSEDED, (new, old))
+            self._database.execute(DELETED, (now_ms, old))
+
     def _is_there(self, entry: Entry) -> bool:
         return self._database.execute("SELECT 1 FROM runs WHERE run_uuid = ?", (entry.run,)).fetchone() is not None
+
+    def _check_there(self) -> None:
+        """Refuse to write to a store that was removed or replaced meanwhile, which SQLite may do without a word."""
+        if not os.path.samestat(self._opened, self._file.stat()):
+            msg = f"{self._file} was replaced by another file while it was written to"
+            raise StoreError(msg)
 
     def _check_active(self) -> None:
         """Refuse in MLflow's words to write to an experiment that was deleted meanwhile."""
@@ -141,18 +171,6 @@ class Direct:
             state = found[0] if found else "gone"
             msg = f"The experiment {self._experiment.id} must be in the 'active' state. Current state is {state}."
             raise StoreError(msg)
-
-
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        raise
 
 
 def _experiment(database: sqlite3.Connection, name: str) -> Experiment:
@@ -169,16 +187,18 @@ def _experiment(database: sqlite3.Connection, name: str) -> Experiment:
     return made
 
 
-def _run_id(run: KeptRun, record: Record) -> str:
+def _run_id(run: KeptRun, write: Write) -> str:
     """Return an id of 32 hexadecimal digits that grows with the points.
 
     So rows go to the ends of the indexes, which random ids scatter over all pages, and the UI, which sorts runs of one
-    start time by their ids, shows the points in order. A task has the same id at every attempt, so one that was cut
-    off leaves no files that belong to no run.
+    start time by their ids, shows the points in order. An outcome of a task has the same id at every attempt to write
+    it, so one that was cut off leaves no files that belong to no run; another outcome gets none of its files.
     """
+    record = write.record
     point = record.tags.get("qrt.point", "0")
     number = int(point) if point.isdecimal() else 0
-    return f"{run.started_ms:012x}{_hash(run.id)[:6]}{number:06x}"[:24] + _hash(record.key)[:8]
+    apart = "\n".join((record.key, *outcome_of(record), *(old.id for old in write.superseded)))
+    return f"{run.started_ms:012x}{_hash(run.id)[:6]}{number:06x}"[:24] + _hash(apart)[:8]
 
 
 def _hash(text: str) -> str:
@@ -186,6 +206,7 @@ def _hash(text: str) -> str:
 
 
 def _write_files(folder: str, files: Mapping[str, bytes]) -> None:
+    assert not any(map(leads_out, files)), [*files]
     # Plain calls: a sweep writes ten thousands of files, and a Path for each costs more than the file.
     for below in {os.path.dirname(name) for name in files}:  # noqa: PTH120
         os.makedirs(f"{folder}/{below}", exist_ok=True)  # noqa: PTH103

@@ -1,4 +1,4 @@
-"""Artifacts on disk, those that tasks have in common once; knows the standard library only.
+"""Artifacts on disk, those that tasks have in common once; knows the standard library and our errors only.
 
 Where artifacts are shared, the first content of each name becomes a file below `shared/`, and a later one is kept as
 what differs from it: from which place to which, and what stands there instead. A point of a sweep so costs some hundred
@@ -11,6 +11,9 @@ import os
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
+
+from qrt_runner.errors import refuse
+from qrt_runner.tracking.places import leads_out, make_private, opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +59,11 @@ class Files:
         self.unsynced.clear()
 
     def read(self, places: Mapping[str, Any]) -> dict[str, bytes]:
-        """Return artifacts by their names from where they are."""
+        """Return artifacts by their names from where they are.
+
+        Raises:
+            ConfigError: Where that is outside the folder, which nobody of us wrote.
+        """
         return {name: self._read(place) for name, place in places.items()}
 
     def _alike(self, name: str, content: bytes) -> Any:
@@ -82,11 +89,13 @@ class Files:
         told = sha256(content).hexdigest()
         if self.written.get(place) == told:
             return
+        assert not leads_out(place), place
         file = self.folder / place
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_private(file.parent)
         # What a line vouches for already must not be cut off by what comes later.
         draft = file.with_name(f"{file.name}.new")
-        draft.write_bytes(content)
+        with opened(draft, "wb") as stream:
+            stream.write(content)
         draft.replace(file)
         self.written[place] = told
         self.unsynced.append(file)
@@ -102,6 +111,9 @@ class Files:
         return found
 
     def _content(self, place: str) -> bytes:
+        if leads_out(place):
+            told = f"{self.folder}, whose tasks name {place!r} as a file of theirs"
+            raise refuse("run", told, "a kept run whose files lie in its folder", "run=latest")
         if not self.shared:
             return (self.folder / place).read_bytes()
         if place not in self.likes:

@@ -3,6 +3,7 @@
 A kept run is a folder with `run.json`, `tasks.jsonl`, to which a line is appended for every task that is kept, and
 `logged.jsonl`, to which one is appended for every task that is in MLflow: a task costs the same in a long sweep as in a
 short one. Artifacts lie where their lines say: as files of their own or, in a sweep, as what differs from a shared one.
+All of it only its owner can read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.errors import refuse
 from qrt_runner.tracking.files import Files
 from qrt_runner.tracking.metrics import Metric
+from qrt_runner.tracking.places import leads_out, make_private, opened, tighten
 from qrt_runner.tracking.records import Record
 
 if TYPE_CHECKING:
@@ -25,7 +27,21 @@ _INDEX: Final = "run.json"
 _TASKS: Final = "tasks.jsonl"
 _LOGGED: Final = "logged.jsonl"
 _ROOTS: Final = ("outputs", "multirun")
-_SAVED: Final = ("id", "experiment", "title", "grouped", "folders", "started_ms", "parent", "interrupted", "spent")
+_SAVED: Final = (
+    "id",
+    "experiment",
+    "title",
+    "grouped",
+    "folders",
+    "started_ms",
+    "parent",
+    "interrupted",
+    "spent",
+    "replay_of",
+)
+_REOPENED: Final = "reopened"
+_RENEWED: Final = "renewed"
+"""What stands in `logged.jsonl` instead of an MLflow run: its task is recorded anew; the new record is kept."""
 
 
 @dataclass
@@ -54,19 +70,36 @@ class KeptRun:
     spent: dict[str, float] = field(default_factory=dict)
     """What its session groups spent together, by metric name."""
 
+    replay_of: str | None = None
+    """The run whose numbers it has computed again."""
+
     logged: dict[str, str] = field(default_factory=dict)
     """MLflow run by key of the task, for those that are logged."""
+
+    reopened: dict[str, str] = field(default_factory=dict)
+    """MLflow run by key of a task that is recorded anew: it is superseded by the new record's."""
+
+    renewed: set[str] = field(default_factory=set)
+    """Keys of the tasks that were kept anew after they had been logged, and are not logged anew yet."""
 
     _files: Files | None = None
 
     def save(self) -> None:
         """Write what is said of the run as a whole, so that it is whole at every moment."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / f"{_INDEX}.new"
-        with draft.open("w", encoding="utf-8") as stream:
-            json.dump({name: getattr(self, name) for name in _SAVED}, stream, indent=1)
+        make_private(self.folder)
+        if self._is_ours():
+            tighten(self.folder)
+        saved = {name: getattr(self, name) for name in _SAVED}
+        self.put(_INDEX, json.dumps(saved, indent=1).encode())
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file that tells of all tasks, all of it or nothing."""
+        assert not leads_out(name), name
+        draft = self.folder / f"{name}.new"
+        with opened(draft, "wb") as stream:
+            stream.write(content)
             _to_disk(stream)
-        draft.replace(self.folder / _INDEX)
+        draft.replace(self.folder / name)
 
     def begin(self) -> None:
         """Begin in a folder that an earlier run may have used: what it left there is none of this run."""
@@ -83,14 +116,22 @@ class KeptRun:
 
     def keep(self, records: Iterable[Record]) -> None:
         """Write records, all of them or, where it dies meanwhile, the first of them."""
-        lines = [_line(record, self.files.kept(record.key, record.artifacts)) for record in records]
+        lines = {record.key: _line(record, self.files.kept(record.key, record.artifacts)) for record in records}
         self.files.to_disk()
-        _append(self.folder / _TASKS, lines)
+        _append(self.folder / _TASKS, [*lines.values()])
+        self._note({key: _RENEWED for key in lines if key in self.logged or key in self.reopened})
 
     def note_logged(self, runs: Mapping[str, str]) -> None:
         """Note which MLflow run holds which task."""
-        self.logged.update(runs)
-        _append(self.folder / _LOGGED, [json.dumps(item) for item in runs.items()])
+        self._note(runs)
+
+    def reopen(self, keys: Iterable[str]) -> None:
+        """Have tasks recorded anew: what is logged of them is superseded when their new records are logged."""
+        self._note({key: _REOPENED for key in keys if key in self.logged})
+
+    def superseded(self, key: str) -> str | None:
+        """Return the MLflow run that must not stay beside that of a task's record, whatever is in them."""
+        return self.reopened.get(key) if key in self.renewed else None
 
     def records(self) -> Iterator[Record]:
         """Read the records in their order, each as it was kept last."""
@@ -107,9 +148,33 @@ class KeptRun:
 
     def remedy(self) -> str:
         """Return where the results are, and the command that logs them."""
-        name = self.id if any(self.folder.is_relative_to(Path.cwd() / root) for root in _ROOTS) else f"'{self.folder}'"
+        name = self.id if self._is_ours() else f"'{self.folder}'"
         command = f"python -m qrt_runner action=collect run={name}"
         return f"The results are kept in {self.folder}. Log them with: {command}"
+
+    def _is_ours(self) -> bool:
+        """Tell whether it lies where runs are kept unless somebody has chosen a folder for it."""
+        return any(self.folder.is_relative_to(Path.cwd() / root) for root in _ROOTS)
+
+    def _note(self, told: Mapping[str, str]) -> None:
+        """Note what became of tasks in MLflow, on disk before anybody relies on it."""
+        if not told:
+            return
+        _append(self.folder / _LOGGED, [json.dumps(item) for item in told.items()])
+        for key, word in told.items():
+            self._take(key, word)
+
+    def _take(self, key: str, word: str) -> None:
+        if word == _REOPENED:
+            if key in self.logged:
+                self.reopened[key] = self.logged.pop(key)
+        elif word == _RENEWED:
+            self.logged.pop(key, None)
+            self.renewed.add(key)
+        else:
+            self.logged[key] = word
+            self.reopened.pop(key, None)
+            self.renewed.discard(key)
 
 
 def find_kept(wanted: str) -> KeptRun:
@@ -123,7 +188,7 @@ def find_kept(wanted: str) -> KeptRun:
     files = [file for root in _ROOTS for file in Path(root).rglob(_INDEX) if (file.parent / _TASKS).is_file()]
     # A run inside another's folder is a part of it.
     parts = {file for file in files if any((above / _INDEX).is_file() for above in file.parent.parents)}
-    runs = sorted((_read(file) for file in files if file not in parts), key=lambda run: (run.started_ms, run.id))
+    runs = sorted((_read(file) for file in files if file not in parts), key=_age)
     chosen = runs[-1:] if wanted == "latest" else [run for run in runs if run.id == wanted]
     if not chosen:
         known = ", ".join(run.id for run in runs[-5:]) or "none in outputs/ and multirun/"
@@ -132,10 +197,17 @@ def find_kept(wanted: str) -> KeptRun:
     return chosen[-1]
 
 
+def _age(run: KeptRun) -> tuple[int, str, int]:
+    """Return what runs are sorted by; one that went on in another folder is looked for in the one kept last."""
+    return run.started_ms, run.id, (run.folder / _TASKS).stat().st_mtime_ns
+
+
 def _read(file: Path) -> KeptRun:
     data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    logged = dict(_whole_lines(file.parent / _LOGGED))
-    return KeptRun(folder=file.parent, logged=logged, **data)
+    run = KeptRun(folder=file.parent, **data)
+    for key, word in _whole_lines(file.parent / _LOGGED):
+        run._take(key, word)  # noqa: SLF001 - it is made here
+    return run
 
 
 def _line(record: Record, files: Mapping[str, Any]) -> str:
@@ -158,9 +230,9 @@ def _record(line: Mapping[str, Any], files: Files) -> Record:
 
 
 def _append(file: Path, lines: Sequence[str]) -> None:
-    with file.open("a", encoding="utf-8") as stream:
+    with opened(file, "ab") as stream:
         # The line break comes first, so that a line cut off by a crash spoils no other.
-        stream.write("".join(f"\n{line}" for line in lines))
+        stream.write("".join(f"\n{line}" for line in lines).encode())
         _to_disk(stream)
 
 

@@ -200,6 +200,8 @@ def _tags(result: TaskResult, run: str) -> dict[str, str]:
         "qrt.mitigation_applied": ",".join(result.ledger.applied),
         "qrt.mitigation_ignored": ",".join(result.ledger.ignored),
     }
+    if result.reused_from:
+        tags["qrt.reused_from"] = result.reused_from
     if result.error:
         tags["qrt.error"] = result.error[:500]
     if result.notes:

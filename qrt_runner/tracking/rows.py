@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.tracking.writer import StoreError, params_of
+from qrt_runner.tracking.writer import SUPERSEDED_BY, StoreError, params_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,6 +41,14 @@ METRIC: Final = (
 LATEST: Final = """
 INSERT OR REPLACE INTO latest_metrics (run_uuid, key, step, value, is_nan, timestamp) VALUES (?, ?, ?, ?, ?, ?)
 """
+SUPERSEDED: Final = f"""
+INSERT OR REPLACE INTO tags (run_uuid, key, value) SELECT run_uuid, '{SUPERSEDED_BY}', ? FROM runs WHERE run_uuid = ?
+"""  # noqa: S608 - a name of ours
+DELETED: Final = """
+UPDATE runs SET lifecycle_stage = 'deleted', deleted_time = ?,
+status = CASE status WHEN 'RUNNING' THEN 'KILLED' ELSE status END WHERE run_uuid = ? AND lifecycle_stage = 'active'
+"""
+VALID: Final = f"DELETE FROM tags WHERE run_uuid = ? AND key = '{SUPERSEDED_BY}'"  # noqa: S608 - a name of ours
 STALE: Final = "DELETE FROM metrics WHERE run_uuid = ? AND key = ?"
 
 
@@ -99,14 +107,19 @@ def _texts(run: str, values: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _metric(run: str, metric: Metric, now_ms: int) -> Row:
-    """Return a metric's row; SQL has no number for what is not finite, for which MLflow writes these."""
-    value = float(metric.value)
-    is_nan = math.isnan(value)
-    if is_nan:
-        value = 0.0
-    elif math.isinf(value):
-        value = math.copysign(sys.float_info.max, value)
+    value, is_nan = stored_value(metric.value)
     return run, checked(metric.key), int(metric.step), value, int(is_nan), now_ms
+
+
+def stored_value(value: float) -> tuple[float, bool]:
+    """Return the number that is stored for a value, and whether it stands for NaN.
+
+    SQL has no number for what is not finite, for which MLflow writes these.
+    """
+    number = float(value)
+    if math.isnan(number):
+        return 0.0, True
+    return (math.copysign(sys.float_info.max, number) if math.isinf(number) else number), False
 
 
 def _latest(metrics: Sequence[Row]) -> Iterable[Row]:

@@ -5,8 +5,6 @@ A run opened is a run ended, whatever happens in between; a task already logged 
 
 from __future__ import annotations
 
-import os
-import re
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -14,12 +12,12 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from qrt_runner.errors import TrackingError
 from qrt_runner.tracking import direct
+from qrt_runner.tracking.addresses import address, browse_command, unwritten
 from qrt_runner.tracking.metrics import Metric
 from qrt_runner.tracking.records import with_table
 from qrt_runner.tracking.steps import AtOnce, Beside, Steps
-from qrt_runner.tracking.writer import OUTSIDE, PARENT, Known, StoreError, Writer, parent_record
+from qrt_runner.tracking.writer import OUTSIDE, PARENT, Write, Writer, parent_record, planned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,22 +25,12 @@ if TYPE_CHECKING:
     from qrt_runner.tracking.keeping import KeptRun
     from qrt_runner.tracking.records import Record
 
-_DEFAULT: Final = "sqlite:///mlflow.db"
+__all__ = ["Recorder", "address", "browse_command", "log_replay", "log_run", "state_of"]
+
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _BATCH: Final = 200
 _ENDING_S: Final = 10.0
 """How long an interrupted command waits for the run that is being logged."""
-
-
-def address(uri: str | None) -> str:
-    """Return the store: `tracking.uri`, else MLFLOW_TRACKING_URI, else SQLite in the working directory."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT
-
-
-def browse_command(uri: str | None) -> str:
-    """Return the command that shows the recorded runs."""
-    where = address(uri)
-    return f"open {_shown(where)}" if where.startswith("http") else f"mlflow ui --backend-store-uri {_shown(where)}"
 
 
 def log_run(run: KeptRun, uri: str | None, files: Mapping[str, bytes] = _NONE) -> None:
@@ -52,10 +40,38 @@ def log_run(run: KeptRun, uri: str | None, files: Mapping[str, bytes] = _NONE) -
         TrackingError: Where the store cannot be reached; what was logged before stays noted.
     """
     with Recorder(run, uri) as recorder:
-        records = (with_table(record) for record in run.records() if record.key not in run.logged)
-        while batch := list(islice(records, _BATCH)):
-            recorder.log(batch)
-        recorder.end(state_of(run), files, metrics=[Metric(name, value, 0) for name, value in run.spent.items()])
+        _log_kept(recorder, run, files)
+
+
+def log_replay(run: KeptRun, uri: str | None, of: str, files: Mapping[str, bytes] = _NONE) -> tuple[str, ...]:
+    """Log a kept run that has computed the numbers of another one again, each task below the one it is a replay of.
+
+    Args:
+        run: The replay, with an id of its own, in the MLflow experiment of the original.
+        uri: The store.
+        of: Id of the original.
+        files: What tells of all tasks; it goes into a run of its own, below the parent of the original.
+
+    Returns:
+        The keys of the tasks whose originals are not in the store, which are logged as those of any other run.
+
+    Raises:
+        TrackingError: Where the store cannot be reached; what was logged before stays noted, `log_run` logs the rest.
+    """
+    if run.replay_of != of:
+        run.replay_of = of
+        run.save()
+    with Recorder(run, uri) as recorder:
+        recorder.open()
+        _log_kept(recorder, run, files)
+        return tuple(key for key in run.states() if key not in recorder.originals)
+
+
+def _log_kept(recorder: Recorder, run: KeptRun, files: Mapping[str, bytes]) -> None:
+    records = (with_table(record) for record in run.records() if record.key not in run.logged)
+    while batch := list(islice(records, _BATCH)):
+        recorder.log(batch)
+    recorder.end(state_of(run), files, metrics=[Metric(name, value, 0) for name, value in run.spent.items()])
 
 
 def state_of(run: KeptRun) -> str:
@@ -74,11 +90,13 @@ class Recorder:
     def __init__(self, run: KeptRun, uri: str | None) -> None:
         """Remember what to log, and where; the store is opened with the first record."""
         self._run, self._where = run, address(uri)
-        self._taken = set(run.logged)
+        self._taken: set[str] = set()
         self._steps: Steps | None = None
         self._writer: Writer | None = None
-        self._parent: Known | None = None
+        self._parent: str | None = None
         self._ended = False
+        self.originals: Mapping[str, str] = _NONE
+        """MLflow runs of what a replay has computed again, by their keys; known once something is logged."""
 
     def __enter__(self) -> Self:
         """Open nothing yet."""
@@ -93,9 +111,17 @@ class Recorder:
         if self._writer is not None:
             self._writer.close()
 
+    def open(self) -> None:
+        """Open the store now, and find what a replay is one of."""
+        self._opened()
+
     def log(self, records: Sequence[Record]) -> None:
-        """Log records as finished runs, and note them as logged; not those that were handed over before."""
-        todo = [record for record in records if record.key not in self._taken]
+        """Log records as finished runs, and note them as logged; not those that were handed over before.
+
+        A record of a task that was kept anew since then takes the place of what is logged of it, unless that tells the
+        same outcome of the same jobs.
+        """
+        todo = [record for record in records if self._is_new(record.key)]
         if not todo:
             return
         self._taken.update(record.key for record in todo)
@@ -104,7 +130,9 @@ class Recorder:
             size = self._writer.at_once if self._writer is not None else len(todo)
             for start in range(0, len(todo), size):
                 steps.do(partial(self._write, todo[start : start + size]))
-            self._note_parent()
+            # What cannot be noted now is noted at the end, which tells where that is not possible either.
+            with suppress(OSError):
+                self._note_parent()
         except BaseException:
             # Cut short, by Ctrl-C for one: what is not written yet may be handed over again.
             self._taken.difference_update(record.key for record in todo if record.key not in self._run.logged)
@@ -134,19 +162,25 @@ class Recorder:
         if self._run.grouped:
             bare = parent_record(self._run, state)
             parent = replace(bare, params=params, tags={**tags, **bare.tags}, metrics=tuple(metrics), artifacts=files)
-            self._opened().do(partial(self._write_parent, parent))
+            self._opened().do(partial(self._end_parent, parent))
         if self._steps is not None:
             try:
                 self._steps.wait()
                 self._note_parent()
             except OUTSIDE as error:
-                raise self._told(error) from error
+                raise unwritten(self._where, error, self._run.remedy()) from error
         self._ended = True
+
+    def _is_new(self, key: str) -> bool:
+        """Tell whether a task is not logged, as it was kept last, and not handed over either."""
+        return key in self._run.renewed or (key not in self._taken and key not in self._run.logged)
 
     def _opened(self) -> Steps:
         if self._steps is None:
             self._steps = AtOnce()
             self._steps.do(self._choose)
+            if self._run.replay_of is not None:
+                self._steps.do(partial(self._find_originals, self._run.replay_of))
         return self._steps
 
     def _choose(self) -> None:
@@ -158,29 +192,61 @@ class Recorder:
 
             self._steps, self._writer = Beside(), Client(self._run, self._where)
 
+    def _find_originals(self, run: str) -> None:
+        assert self._writer is not None
+        self.originals = {key: known[-1].id for key, known in self._writer.runs_of(run).items()}
+
     def _write(self, records: Sequence[Record]) -> None:
         """Write records, but take over what an earlier attempt had written and could not note."""
-        assert self._writer is not None
-        known = self._writer.known()
-        there = {key: known[key].id for record in records if (key := record.key) in known and known[key].complete}
-        todo = [record for record in records if record.key not in there]
-        if todo and self._run.grouped and self._parent is None:
+        writes = [self._planned(record) for record in records]
+        there = {write.record.key: write.run.id for write in writes if write.run and write.whole}
+        todo = [write for write in writes if write.superseded or not write.whole]
+        homeless = any(write.record.key not in self.originals for write in todo)
+        if homeless and self._run.grouped and self._parent is None:
             self._write_parent(parent_record(self._run, "RUNNING"))
-        self._run.note_logged(there | (self._writer.write(todo) if todo else {}))
+        self._run.note_logged(there | self._written(todo))
+
+    def _planned(self, record: Record) -> Write:
+        assert self._writer is not None
+        known = self._writer.known().get(record.key, ())
+        if record.key == PARENT:
+            # Of several, which a server makes of a request that was sent twice, the tasks are below the one noted.
+            known = sorted(known, key=lambda one: one.id == self._run.parent)
+        return planned(record, known, self._run.superseded(record.key))
+
+    def _written(self, writes: Sequence[Write]) -> dict[str, str]:
+        assert self._writer is not None
+        below = [replace(write, parent=self._parent_of(write.record.key)) for write in writes]
+        return self._writer.write(below) if below else {}
+
+    def _parent_of(self, key: str) -> str | None:
+        return self.originals.get(key, self._parent if key != PARENT else None)
 
     def _write_parent(self, parent: Record) -> None:
         """Write the parent, unless it is all there."""
-        assert self._writer is not None
-        known = self._writer.known().get(PARENT)
-        if known is None or known.status != parent.state or parent != parent_record(self._run, parent.state):
-            self._writer.write([parent])
-        self._parent = self._writer.known()[PARENT]
+        write = self._planned(parent)
+        there = write.run is not None and write.run.status == parent.state and not write.superseded
+        bare = parent == parent_record(self._run, parent.state)
+        self._parent = write.run.id if there and bare and write.run else self._written([write])[PARENT]
+
+    def _end_parent(self, parent: Record) -> None:
+        """Write the parent; a replay whose tasks are all below their originals needs none to tell nothing."""
+        bare = parent == parent_record(self._run, parent.state)
+        needed = self._run.replay_of is None or not bare or any(key not in self.originals for key in self._taken)
+        if needed or self._planned(parent).run is not None:
+            self._write_parent(parent)
 
     def _note_parent(self) -> None:
         """Note the parent in the kept run; never beside the run, which saves itself as well."""
-        if self._parent is not None and self._run.parent != self._parent.id:
-            self._run.parent = self._parent.id
+        before = self._run.parent
+        if self._parent is None or before == self._parent:
+            return
+        self._run.parent = self._parent
+        try:
             self._run.save()
+        except OSError:
+            self._run.parent = before
+            raise
 
     def _kill(self) -> None:
         """End the parent of a run that was cut off; what could not be ended now is ended by the next attempt."""
@@ -188,15 +254,5 @@ class Recorder:
             return
         with suppress(*OUTSIDE):
             self._note_parent()
-            self._writer.write([parent_record(self._run, "KILLED")])
-
-    def _told(self, error: Exception) -> TrackingError:
-        told = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
-        why = _shown(" ".join(told.split()))[:300]
-        msg = f"tracking.uri: given {_shown(self._where)}, which could not be written ({why}). {self._run.remedy()}"
-        return TrackingError(f"{msg} tracking.uri=<a store that can be reached>")
-
-
-def _shown(where: str) -> str:
-    """Return a text without the users and passwords that addresses in it may hold."""
-    return re.sub(r"://[^/\s]*@", "://", where)
+        with suppress(*OUTSIDE):
+            self._write_parent(parent_record(self._run, "KILLED"))

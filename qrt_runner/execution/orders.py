@@ -1,0 +1,96 @@
+"""What an execution is to do, what it may cost, and whom it tells; knows journal and results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from qrt_runner.config import Budget
+    from qrt_runner.journal import Diary
+    from qrt_runner.plan import Job
+
+
+@dataclass
+class Orders:
+    """Lives for one execution."""
+
+    diary: Diary
+    budget: Budget
+    announce: Callable[[str], None]
+    """Told in a few words what is going on."""
+
+    trouble: Callable[[str], None]
+    """Told what went wrong beside the jobs themselves."""
+
+    submits: bool = True
+    """Whether what is not submitted yet is."""
+
+    waits: bool = True
+    """Whether results that are not there yet are waited for."""
+
+    fetches: bool = True
+    """Whether results are fetched from services at all."""
+
+    spent_s: float = 0.0
+    """Quantum seconds of the jobs that have ended."""
+
+    underway: dict[int, float] = field(default_factory=dict)
+    """Quantum seconds expected of jobs that are on the service, by the job's index."""
+
+    submitted: int = 0
+    """Jobs on a service so far, those of earlier commands included."""
+
+    left: int = 0
+    """Jobs that were not submitted, because they would exceed the budget."""
+
+    jobs: int = 0
+    """Jobs of the plan."""
+
+    def start(self, job: Job) -> None:
+        """Say that a job is next."""
+        self.announce(f"job {job.index + 1} of {self.jobs}: {job.mode} on {job.submission.device.name}")
+
+    def affordable(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the first of some jobs, as many as the budget allows together; the others are left, and told."""
+        taken: list[Job] = []
+        for job in jobs:
+            if why := self.over(job, taken):
+                self.leave(len(jobs) - len(taken), why)
+                break
+            taken.append(job)
+        return taken
+
+    def leave(self, count: int, why: str) -> None:
+        """Note jobs that are not submitted now, and say so."""
+        self.left += count
+        told = "1 job was" if count == 1 else f"{count} jobs were"
+        self.trouble(f"{told} not submitted: {why}")
+
+    def pay(self, job: Job, *, submitted: bool) -> None:
+        """Note a job that is on the service; `submitted` where that is so since just now."""
+        self.underway[job.index] = job.expected_s
+        self.submitted += submitted
+
+    def paid(self, job: Job, quantum_s: float) -> None:
+        """Note what a job has cost in the end."""
+        self.underway.pop(job.index, None)
+        self.spent_s += quantum_s
+
+    def over(self, job: Job, before: Sequence[Job] = ()) -> str:
+        """Return why a job would exceed the budget; empty where it does not.
+
+        Args:
+            job: The next job.
+            before: Others that will be submitted before it.
+        """
+        most_s, most_jobs = self.budget.max_quantum_s, self.budget.max_jobs
+        if most_jobs is not None and self.submitted + len(before) >= most_jobs:
+            return f"budget.max_jobs={most_jobs} is used up; with a larger one the same command carries on"
+        expected_s = sum((self.spent_s, *self.underway.values(), *(one.expected_s for one in before), job.expected_s))
+        if most_s is not None and expected_s > most_s:
+            told = f"{self.spent_s:.1f} s are spent, with job {job.index + 1} they would be {expected_s:.1f} s"
+            return f"budget.max_quantum_s={most_s:g} ({told}); with a larger one the same command carries on"
+        return ""

@@ -1,0 +1,40 @@
+"""What a run says when it is done: where its results are, and what carries on with it; knows results and tracking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qrt_runner.config import Tracking
+    from qrt_runner.runner.outcome import Outcome
+    from qrt_runner.tracking import KeptRun
+
+
+def closing(outcome: Outcome, tracking: Tracking) -> list[str]:
+    """Return where the results are, and the command that browses them."""
+    assert outcome.kept is not None
+    from qrt_runner.sessions import told_of
+
+    return [*map(told_of, outcome.reports.values()), *where(outcome.kept, tracking)]
+
+
+def where(kept: KeptRun, tracking: Tracking) -> list[str]:
+    """Return where a run is kept and logged, and the command that browses it."""
+    logged = [kept.parent] if kept.parent else list(kept.logged.values())
+    lines = [f"run {kept.id}, kept in {_near(kept.folder)}"]
+    if tracking.kind == "off" or not logged:
+        return lines
+    from qrt_runner.tracking.store import browse_command
+
+    return [
+        *lines,
+        f"MLflow run {logged[0]} in experiment {kept.experiment}",
+        f"browse: {browse_command(tracking.uri)}",
+    ]
+
+
+def _near(folder: Path) -> Path:
+    here = folder.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder

@@ -1,0 +1,95 @@
+"""Takes results of equal tasks that were recorded before; knows the modules above it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
+
+from qrt_runner.execution import computed
+from qrt_runner.modes import RawResult
+from qrt_runner.plan import away, stored_points, unpacked
+from qrt_runner.runner.scattering import scatter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from qrt_runner.journal import Journal
+    from qrt_runner.modes.raw_results import Kind
+    from qrt_runner.plan import Plan
+    from qrt_runner.results import JobResult, Point, TaskResult
+
+REUSED: Final = "reused "
+"""Begins the key of a task that was not run: nobody takes results from it, but from where it has them."""
+
+
+@dataclass(frozen=True)
+class Reused:
+    """A task of a run that takes its results from another run."""
+
+    point: Point
+    name: str
+    key: str
+
+
+def reused_results(journal: Journal, tasks: Sequence[Reused]) -> Iterator[TaskResult]:
+    """Give the results of tasks that other runs have.
+
+    Args:
+        journal: Where those are written down.
+        tasks: What is wanted.
+
+    Raises:
+        JournalError: Where what is kept of them is damaged.
+    """
+    found = journal.equal_tasks([task.key for task in tasks])
+    sources: dict[str, dict[tuple[int, str], list[Reused]]] = {}
+    for task in tasks:
+        if task.key in found:
+            run, point, name = found[task.key]
+            sources.setdefault(run, {}).setdefault((point, name), []).append(task)
+    for run, wanted in sources.items():
+        for result in _results_of(journal, run):
+            for task in wanted.get((result.point.index, result.name), ()):
+                yield _as_asked(result, task, run)
+
+
+def _results_of(journal: Journal, run: str) -> Iterator[TaskResult]:
+    """Compute the results of a run again from what is kept of it."""
+    parts = journal.plan(journal.run(run))
+    plan = unpacked(parts, stored_points(parts), away)
+    for results in scatter(plan, kept_results(journal, run, plan)):
+        yield from results
+
+
+def kept_results(journal: Journal, run: str, plan: Plan) -> Iterator[JobResult]:
+    """Compute the numbers of a run's jobs again from what the platform gave.
+
+    Args:
+        journal: Where it is kept.
+        run: Id of the run.
+        plan: Its plan; no backend is needed.
+
+    Raises:
+        JournalError: Where a result is damaged.
+    """
+    for submission in journal.submissions(run):
+        if submission.state == "done":
+            content, kind = journal.raw(submission)
+            raw = RawResult(content, cast("Kind", kind))
+            yield computed(plan.jobs[submission.job], submission.spans, raw, submission.record)
+
+
+def _as_asked(result: TaskResult, task: Reused, run: str) -> TaskResult:
+    """Return a result as that of the task that takes it, which has cost nothing."""
+    jobs = tuple(replace(job, quantum_s=0.0, queue_s=0.0, run_s=0.0, reports=()) for job in result.jobs)
+    ids = ", ".join(str(job.record["id"]) for job in jobs)
+    notes = (*result.notes, f"taken from run {run}, job {ids}: nothing was run for this")
+    taken = replace(result, point=task.point, name=task.name, jobs=jobs, transpile_s=0.0)
+    return replace(taken, notes=notes, reused_from=run)
+
+
+def by_place(points: Mapping[int, Point], tasks: Iterable[tuple[int, str, str]]) -> list[Reused]:
+    """Return the tasks that take their results from elsewhere, of all tasks of a run by point, name and key."""
+    return [
+        Reused(points[point], name, key.removeprefix(REUSED)) for point, name, key in tasks if key.startswith(REUSED)
+    ]

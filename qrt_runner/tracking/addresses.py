@@ -1,0 +1,37 @@
+"""Which MLflow store is meant, and how it is told; knows the standard library only."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from qrt_runner.errors import TrackingError
+from qrt_runner.tracking.writer import StoreError
+
+_DEFAULT: Final = "sqlite:///mlflow.db"
+_LONGEST: Final = 300
+
+
+def address(uri: str | None) -> str:
+    """Return the store: `tracking.uri`, else MLFLOW_TRACKING_URI, else SQLite in the working directory."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT
+
+
+def browse_command(uri: str | None) -> str:
+    """Return the command that shows the recorded runs."""
+    where = address(uri)
+    return f"open {_shown(where)}" if where.startswith("http") else f"mlflow ui --backend-store-uri {_shown(where)}"
+
+
+def unwritten(where: str, error: Exception, remedy: str) -> TrackingError:
+    """Return what tells that a store could not be written, why, and what to do."""
+    told = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
+    why = _shown(" ".join(told.split()))[:_LONGEST]
+    msg = f"tracking.uri: given {_shown(where)}, which could not be written ({why}). {remedy}"
+    return TrackingError(f"{msg} tracking.uri=<a store that can be reached>")
+
+
+def _shown(where: str) -> str:
+    """Return a text without the users and passwords that addresses in it may hold."""
+    return re.sub(r"://[^/\s]*@", "://", where)
