@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qrt_runner.execution.asking import again
 from qrt_runner.execution.progress import progress_of
 from qrt_runner.execution.reasons import told_of
-from qrt_runner.sessions import close_session
+from qrt_runner.sessions import close_session, take_over
 
 if TYPE_CHECKING:
     from qrt_runner.execution.attempts import Attempt
@@ -34,6 +34,7 @@ def cancel(plan: Plan, orders: Orders) -> int:
             except Exception as error:  # noqa: BLE001 - whatever the client raises, the others are closed
                 orders.trouble(f"{entry.kind} {entry.service_id} could not be closed: {told_of(error)}")
             else:
+                take_over(entry.service_id)
                 orders.diary.group_closed(entry.index)
     return cancelled
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.errors import AccessError
 from qrt_runner.execution.attempts import Attempt, finished, submitted
 from qrt_runner.execution.checking import check_sent, session_is_closed
+from qrt_runner.execution.reasons import told_of
 from qrt_runner.execution.spans import spans_of
 from qrt_runner.results import NO_SESSION
-from qrt_runner.sessions import opened, report_of
+from qrt_runner.sessions import close_session, opened, report_of, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +65,9 @@ def run_group(group: Group, progress: Sequence[Progress], orders: Orders) -> Ite
     attempts = [attempt for one in progress for attempt in one.underway]
     todo = orders.affordable([one.job for one in progress if one.left]) if orders.submits else []
     left_open = _left_open(group, orders)
-    if todo or (left_open and orders.submits):
+    if left_open and orders.submits and not todo:
+        _close_left_open(group, left_open, orders)
+    if todo:
         try:
             attempts += _submitted(group, todo, left_open, orders)
         except AccessError as error:
@@ -132,6 +135,17 @@ def _within(group: Group, orders: Orders) -> SessionRequest:
     """Return what is asked of a group, open for no longer than the budget allows."""
     most_s = orders.budget.max_session_s
     return group.asked if most_s is None else group.asked.within(most_s)
+
+
+def _close_left_open(group: Group, left_open: str, orders: Orders) -> None:
+    """Close a group that an earlier command has left open with all jobs in it."""
+    try:
+        close_session(left_open, group.device)
+    except Exception as error:  # noqa: BLE001 - whatever the client raises, its jobs are there to be read
+        orders.trouble(f"{group.asked.kind} {left_open} could not be closed: {told_of(error)}")
+    else:
+        take_over(left_open)
+        orders.diary.group_closed(group.index)
 
 
 def _left_open(group: Group, orders: Orders) -> str | None:

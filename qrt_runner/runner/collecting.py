@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qrt_runner.errors import ConfigError
 from qrt_runner.execution import Orders, execute
+from qrt_runner.journal import is_held
 from qrt_runner.plan import stored_points
 from qrt_runner.runner.finishing import finish
 from qrt_runner.runner.outcome import Outcome, new_id
@@ -73,6 +74,9 @@ def collect(journal: Journal, asked: Looking) -> list[Outcome]:
         runs = []
     if asked.wanted != "all" and not _is_newest(runs, asked.wanted):
         return [_logged(find_kept(asked.wanted), asked.tracking)]
+    if asked.wanted == "all":
+        over = ("recorded", "cancelled")
+        runs = [run for run in runs if run.state not in over and not is_held(journal.folder, run.id)]
     return [collect_run(journal, run, asked) for run in runs]
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.errors import ConfigError, refuse
+from qrt_runner.errors import ConfigError, JournalError, QrtError, refuse
 from qrt_runner.journal import GroupEntry, HeldError, JobEntry, RunEntry, TaskEntry
 from qrt_runner.plan import away, compile_plan, packed, reopened_device, request_key, task_keys, unpacked
 from qrt_runner.runner.refusing import judged_refusals
@@ -76,9 +76,16 @@ def at_work(journal: Journal, request: Request, outcome: Outcome) -> Iterator[Wo
             raise refuse("resume", "required, and there is none", allowed, "resume=auto to begin one")
         request.tidy([one.service_id for one in diary.groups() if one.service_id] if diary is not None else [])
         if diary is not None:
-            yield _carried_on(diary, request, outcome)
+            work = _carried_on(diary, request, outcome)
         else:
-            yield open_ones.enter_context(_begun(journal, key, request, outcome))
+            work = open_ones.enter_context(_begun(journal, key, request, outcome))
+        try:
+            yield work
+        except QrtError as error:
+            # Where the journal itself is what failed, there is nowhere to write that down.
+            with suppress(JournalError):
+                work.diary.update(interrupted=True, note=str(error))
+            raise
 
 
 def _key_of(request: Request) -> str:

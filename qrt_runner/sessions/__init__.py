@@ -6,7 +6,7 @@ It knows neither plans nor Hydra nor MLflow.
 from qrt_runner.sessions.attaching import close_session
 from qrt_runner.sessions.leaving import close_left_open
 from qrt_runner.sessions.opening import Diary, Opened, SessionRequest, opened
-from qrt_runner.sessions.orphans import Orphan, close_orphans
+from qrt_runner.sessions.orphans import Orphan, close_orphans, take_over
 from qrt_runner.sessions.reporting import report_of, told_of
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "close_session",
     "opened",
     "report_of",
+    "take_over",
     "told_of",
 ]
