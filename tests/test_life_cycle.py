@@ -17,9 +17,8 @@ from qrt_runner.journal import Journal
 from qrt_runner.rehearsal import Fault, Rehearsal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from conftest import Ended
     from mlflow.tracking import MlflowClient
 
 NO_PLOTS = "tracking.plots=false"
@@ -119,7 +118,7 @@ def test_required_resuming_refuses_to_begin(command):
 
 
 def test_an_edited_circuit_is_another_command(command):
-    """A run whose circuit failed is not carried on with once the file is mended: what was asked for is another thing."""
+    """A run whose circuit failed is not carried on with once the file is mended: it asks for another thing."""
     words = circuit_file("own", "circuit = QuantumCircuit(1)\nraise ValueError('not yet')")
     sweep = ("-m", *words, "circuit.source=own.py,circuits/bell.py", "tracking=off")
     assert command(*sweep).code == 1
@@ -138,6 +137,19 @@ def test_where_mlflow_was_gone_the_same_command_records(command, store, tmp_path
     ended = command(*words)
     assert (ended.code, states(), len(states("submissions"))) == (0, ["recorded"], 1), ended.err
     assert [run.info.status for run in runs_of(store)] == ["FINISHED"]
+
+
+def test_where_mlflow_was_gone_any_next_command_records(command, tmp_path):
+    """The store is broken, then mended: another command logs its own run and the one that was kept, and says so."""
+    file = tmp_path / "mlflow.db"
+    file.write_text("not a database")
+    assert command("seed=7", NO_PLOTS).code == 1
+    file.unlink()
+    ended = command("seed=8", NO_PLOTS)
+    assert (ended.code, states()) == (0, ["recorded", "recorded"]), ended.err
+    assert "whose results had been kept, is in MLflow now" in ended.err
+    with sqlite3.connect(file) as mended:
+        assert mended.execute("SELECT status FROM runs").fetchall() == [("FINISHED",), ("FINISHED",)]
 
 
 def test_another_working_copy_carries_on_with_the_journal(command, service, tmp_path, monkeypatch):

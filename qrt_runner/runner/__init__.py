@@ -12,7 +12,7 @@ from qrt_runner.runner.collecting import collect, gather
 from qrt_runner.runner.finishing import finish
 from qrt_runner.runner.interrupting import stopped
 from qrt_runner.runner.outcome import Outcome, Request, new_id
-from qrt_runner.runner.reconciling import reconcile_dead
+from qrt_runner.runner.reconciling import reconcile_dead, record_kept
 from qrt_runner.runner.recording import Recording
 from qrt_runner.runner.reusing import reused_results
 from qrt_runner.runner.scattering import failed_point, scatter
@@ -70,6 +70,8 @@ def run(request: Request, announce: Callable[[str], None], show: Callable[[TaskR
                 except KeyboardInterrupt:
                     stopped(work, orders, recording)
                 finish(work, orders, recording)
+        if outcome.is_logged:
+            outcome.troubles += record_kept(journal, request, announce)
     return outcome
 
 

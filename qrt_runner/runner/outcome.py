@@ -104,6 +104,11 @@ class Outcome:
     """Whether MLflow could not be reached, so that some results are on disk only."""
 
     @property
+    def is_logged(self) -> bool:
+        """Whether its results are in MLflow."""
+        return self.kept is not None and bool(self.kept.logged) and not self.unlogged
+
+    @property
     def state(self) -> str:
         """State of the run as a whole, as MLflow calls it."""
         if self.exit_code == INTERRUPTED or self.left:
