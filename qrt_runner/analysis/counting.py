@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from qiskit.quantum_info import hellinger_fidelity
@@ -16,32 +17,44 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
+    from qrt_runner.analysis.readout import ReadoutError
+
+_PERFECT: Final[Mapping[int, Any]] = MappingProxyType({})
+
 
 def expectations_from_counts(
-    counts: Counts, observables: Mapping[str, SparsePauliOp], circuit: QuantumCircuit
+    counts: Counts,
+    observables: Mapping[str, SparsePauliOp],
+    circuit: QuantumCircuit,
+    errors: Mapping[int, ReadoutError] = _PERFECT,
 ) -> Expectations:
     """Return expectation values of diagonal observables, by the mean over shots.
 
-    The standard error is that of the mean, sqrt((<O^2> - <O>^2) / shots), with the shots' own variance.
+    The standard error is that of the mean, sqrt((<O^2> - <O>^2) / shots), with the shots' own variance. With readout
+    errors given, O is the unbiased estimate that a shot gives, see `ReadoutError.undone`; how exactly the errors are
+    known is not in it.
 
     Args:
         counts: Of a circuit.
         observables: Diagonal, over the circuit's qubits.
         circuit: The logical circuit with its measurements.
+        errors: Readout errors to be undone, by classical bit.
     """
     bits = measured_bits(circuit)
     places = joint_places(circuit)
     where = {qubit: places[bit] for qubit, bit in bits.items()}
+    undone = {places[bit]: error for bit, error in errors.items()}
     values = np.empty((len(counts.joint), len(observables)))
-    errors = np.empty_like(values)
+    deviations = np.empty_like(values)
     for row, joint in enumerate(counts.joint):
         outcomes, weights = _table(joint)
+        signs = _signs(outcomes, undone)
         for column, operator in enumerate(observables.values()):
-            per_outcome = _eigenvalues(operator, outcomes, where)
+            per_outcome = _eigenvalues(operator, signs, where)
             mean = np.average(per_outcome, weights=weights)
             values[row, column] = mean
-            errors[row, column] = np.sqrt(np.average((per_outcome - mean) ** 2, weights=weights) / weights.sum())
-    return Expectations(tuple(observables), values, errors)
+            deviations[row, column] = np.sqrt(np.average((per_outcome - mean) ** 2, weights=weights) / weights.sum())
+    return Expectations(tuple(observables), values, deviations)
 
 
 def joint_places(circuit: QuantumCircuit) -> dict[int, int]:
@@ -69,10 +82,18 @@ def _table(joint: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
     return outcomes, np.fromiter(joint.values(), dtype=float)
 
 
-def _eigenvalues(operator: SparsePauliOp, outcomes: np.ndarray, where: Mapping[int, int]) -> np.ndarray:
+def _signs(outcomes: np.ndarray, errors: Mapping[int, ReadoutError]) -> np.ndarray:
+    """Return what each bit of each outcome tells of its qubit's Z, shape as of the outcomes: 1 for 0, -1 for 1."""
+    signs: np.ndarray = 1.0 - 2.0 * outcomes
+    for place, error in errors.items():
+        signs[:, place] = error.undone(signs[:, place])
+    return signs
+
+
+def _eigenvalues(operator: SparsePauliOp, signs: np.ndarray, where: Mapping[int, int]) -> np.ndarray:
     """Return the observable's value on each outcome."""
-    total = np.zeros(len(outcomes))
+    total = np.zeros(len(signs))
     for z, coefficient in zip(operator.paulis.z, operator.coeffs.real, strict=True):
         places = [where[int(qubit)] for qubit in np.flatnonzero(z)]
-        total += coefficient * (1.0 - 2.0 * (outcomes[:, places].sum(axis=1) % 2))
+        total += coefficient * signs[:, places].prod(axis=1)
     return total

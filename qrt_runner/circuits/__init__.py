@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from qiskit import qasm3, qpy
 
 from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_of, measured_bits
-from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of
+from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of, operators_of
 from qrt_runner.circuits.parameters import ParameterSets, parameter_sets
 from qrt_runner.circuits.sources import Source, open_source, with_registers
 from qrt_runner.errors import CircuitError, ConfigError, Mistake, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
@@ -31,6 +31,7 @@ __all__ = [
     "OpenedCircuit",
     "ParameterSets",
     "ask",
+    "ask_instead",
     "drawn",
     "is_diagonal",
     "kind_of",
@@ -125,8 +126,32 @@ def ask(opened: OpenedCircuit, section: config.Circuit, mode: str, path: str = "
             remedy = f"'+{path}.observables={{zz: {'Z' * min(circuit.num_qubits, 8)}}}', or mode=sampler"
             raise refuse(f"{path}.observables", given, "at least one observable in mode=estimator", remedy)
         return LogicalCircuit(circuit, sets, observables, ())
-    kept, notes = _countable(observables, circuit, f"{path}.observables", own=not section.observables)
-    return LogicalCircuit(circuit, sets, kept, notes)
+    kept, reasons = _countable(observables, circuit)
+    if section.observables:
+        _refuse(reasons, f"{path}.observables", "mode=estimator")
+    notes = [f"observable {name} left out: {reason}; mode=estimator tells it" for name, reason in reasons.items()]
+    return LogicalCircuit(circuit, sets, kept, tuple(notes))
+
+
+def ask_instead(
+    logical: LogicalCircuit, mode: str, observables: Mapping[str, Mapping[str, float]], path: str
+) -> LogicalCircuit:
+    """Return a circuit that ran already with other observables asked of it.
+
+    Args:
+        logical: The circuit.
+        mode: `raw`, `sampler` or `estimator`.
+        observables: Coefficients by Pauli string, by name.
+        path: Config path of the observables, for error texts.
+
+    Raises:
+        ConfigError: Where they do not fit the circuit, or the mode cannot tell them.
+    """
+    wanted = operators_of(observables, logical.circuit, path)
+    if mode != "estimator":
+        _, reasons = _countable(wanted, logical.circuit)
+        _refuse(reasons, path, "a run of the circuit with mode=estimator")
+    return replace(logical, observables=wanted)
 
 
 @contextmanager
@@ -138,10 +163,8 @@ def _failing_alone() -> Iterator[None]:
         raise CircuitError(error.mistakes) from error
 
 
-def _countable(
-    observables: Observables, circuit: QuantumCircuit, path: str, *, own: bool
-) -> tuple[Observables, tuple[str, ...]]:
-    """Keep what counts can tell. Asked-for observables are refused; the circuit file's own are left out with a note."""
+def _countable(observables: Observables, circuit: QuantumCircuit) -> tuple[Observables, Mapping[str, str]]:
+    """Return the observables that counts can tell, and why they cannot tell the others."""
     bits = measured_bits(circuit)
     kept: dict[str, SparsePauliOp] = {}
     reasons: dict[str, str] = {}
@@ -153,15 +176,17 @@ def _countable(
         else:
             told = f"qubit {unmeasured[0]} is not measured at the end" if unmeasured else ""
             reasons[name] = told or "it is not diagonal (X or Y in it)"
-    if reasons and not own:
-        allowed = "I and Z on measured qubits in mode=raw and mode=sampler"
-        given = "an observable that counts cannot tell"
+    return kept, reasons
+
+
+def _refuse(reasons: Mapping[str, str], path: str, remedy: str) -> None:
+    """Refuse observables that counts cannot tell, where there are any."""
+    allowed = "I and Z on measured qubits in mode=raw and mode=sampler"
+    given = "an observable that counts cannot tell"
+    if reasons:
         raise ConfigError(
-            Mistake(f"{path}.{name}", f"{given}: {reason}", allowed, "mode=estimator")
-            for name, reason in reasons.items()
+            Mistake(f"{path}.{name}", f"{given}: {reason}", allowed, remedy) for name, reason in reasons.items()
         )
-    notes = [f"observable {name} left out: {reason}; mode=estimator tells it" for name, reason in reasons.items()]
-    return kept, tuple(notes)
 
 
 def logical_files(circuit: QuantumCircuit) -> dict[str, bytes]:

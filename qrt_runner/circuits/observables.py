@@ -31,13 +31,21 @@ def observables_of(section: config.Circuit, source: Source, path: str = "circuit
         ConfigError: Where one is no observable, or of another width than the circuit.
     """
     if section.observables:
-        wanted = {name: _operator(terms) for name, terms in section.observables.items()}
-        return _checked(wanted, source.circuit, f"{path}.observables")
+        return operators_of(section.observables, source.circuit, f"{path}.observables")
     return _checked(
         {str(name): _from_file(str(name), value, section.source) for name, value in source.observables.items()},
         source.circuit,
         f"{section.source}: observables()",
     )
+
+
+def operators_of(wanted: Mapping[str, Mapping[str, float]], circuit: QuantumCircuit, path: str) -> Observables:
+    """Return observables that a config names, each as coefficients by Pauli string.
+
+    Raises:
+        ConfigError: Where one is of another width than the circuit.
+    """
+    return _checked({name: _operator(terms) for name, terms in wanted.items()}, circuit, path)
 
 
 def is_diagonal(operator: SparsePauliOp) -> bool:

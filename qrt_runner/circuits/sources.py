@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from qrt_runner import config
 
 SUFFIXES: Final = (".qasm", ".qasm2", ".qasm3", ".qpy", ".py")
+MOST_MIB: Final = 64
+"""The largest that an OpenQASM or QPY file may be: one is read as a whole, and takes many times its size in memory."""
+
 LOOSE: Final = "loose"
 """Name of the register that takes classical bits which stand in none."""
 _PATH: Final = "circuit.source"
@@ -56,6 +59,11 @@ def find(source: str, path: str = _PATH) -> Path:
     return found
 
 
+def is_too_large(file: Path) -> bool:
+    """Tell whether a circuit file is larger than is read; a Python file is the user's own program."""
+    return file.suffix != ".py" and file.stat().st_size > MOST_MIB * 2**20
+
+
 def open_source(section: config.Circuit, path: str = "circuit") -> Source:
     """Open the circuit file of a circuit section.
 
@@ -73,6 +81,9 @@ def open_source(section: config.Circuit, path: str = "circuit") -> Source:
         given = ", ".join(section.params)
         remedy = f"leave {path}.params out; values of free parameters go into {path}.parameter_values"
         raise refuse(f"{path}.params", given, f"nothing for a {file.suffix} file, which takes none", remedy)
+    if is_too_large(file):
+        given, allowed = f"{file} of {file.stat().st_size / 2**20:.1f} MiB", f"at most {MOST_MIB} MiB"
+        raise refuse(f"{path}.source", given, allowed, "a Python file whose build makes the circuit")
     circuit = _open_qpy(file, path) if file.suffix == ".qpy" else open_qasm(file, path)
     return Source(_nonempty(circuit, file, path), {})
 

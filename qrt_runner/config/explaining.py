@@ -50,7 +50,7 @@ def _mistake(detail: ErrorDetails, schema: Schema, data: Mapping[str, Any]) -> M
     path = ".".join(steps)
     here = _schema_at(schema, steps, data)
     if detail["loc"][-1] == "[key]":
-        return Mistake(path, repr(steps[-1]), "a name of letters, digits, _ and -", "rename it")
+        return Mistake(path, repr(steps[-1]), "a name of at most 100 letters, digits, _ and -", "rename it")
     if detail["type"] == "extra_forbidden":
         return _unknown_key(path, steps[-1], given, _schema_at(schema, steps[:-1], data))
     if detail["type"] == "missing":

@@ -30,7 +30,7 @@ from qrt_runner.config.sections import (
 from qrt_runner.config.values import Section
 from qrt_runner.errors import ConfigError, Mistake
 
-TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]+$")]
+TaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]+$", max_length=100)]
 ONLY_TASK: Final = "main"
 """Name of the task of an experiment that does not name its tasks."""
 

@@ -18,7 +18,7 @@ from qiskit_mitigation.zne import gate_folding
 
 from qrt_runner.modes.executor_results import executor_result, program_result
 from qrt_runner.modes.raw_results import counts_read, counts_written, expectations_read, expectations_written, reading
-from qrt_runner.modes.submission import Mode, Pub, Submission, counts_of
+from qrt_runner.modes.submission import Mode, Pub, Submission, counts_of, in_column
 from qrt_runner.results import Counts, Expectations, PubResult
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _read_from_sampler(submission: Submission, content: bytes) -> list[PubResult
 
 
 def _submit_to_estimator(submission: Submission) -> Any:
-    pubs = [(pub.circuit, _column(pub), _values(pub)) for pub in submission.pubs]
+    pubs = [(pub.circuit, in_column(pub), _values(pub)) for pub in submission.pubs]
     if submission.device.where == "vendor":
         return BackendEstimatorV2(backend=submission.runs_on).run(pubs, precision=_precision(submission.shots))
     with _seeded_folding(submission.seed):
@@ -86,12 +86,6 @@ def _precision(shots: int) -> float:
 
 def _values(pub: Pub) -> np.ndarray | None:
     return pub.values if pub.circuit.parameters else None
-
-
-def _column(pub: Pub) -> Any:
-    """Return the observables along the first axis, so that they broadcast against the parameter sets' axis."""
-    operators = list(pub.observables.values())
-    return [[operator] for operator in operators] if pub.circuit.parameters else operators
 
 
 def _counts(pub: Pub, result: Any) -> Counts:

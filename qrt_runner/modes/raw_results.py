@@ -9,6 +9,7 @@ import base64
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -18,7 +19,7 @@ from qrt_runner.errors import JobError
 from qrt_runner.results import Counts, Expectations, PubResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from qrt_runner.modes.submission import Submission
 
@@ -48,16 +49,21 @@ def reading(readers: Mapping[str, Reader]) -> Callable[[Submission, RawResult], 
         if raw.kind not in readers:
             known = ", ".join(readers)
             raise JobError(f"the stored result is of kind {raw.kind}, and this mode reads {known} only")
-        try:
+        with told_damage(raw):
             return readers[raw.kind](submission, raw.content)
-        except _DAMAGE as error:
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            size = f"{len(raw.content):,} bytes of kind {raw.kind}"
-            raise JobError(
-                f"the stored result ({size}) is damaged or was written by another version: {told}"
-            ) from error
 
     return read
+
+
+@contextmanager
+def told_damage(raw: RawResult) -> Iterator[None]:
+    """Tell as a JobError that bytes are not what they should be."""
+    try:
+        yield
+    except _DAMAGE as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        size = f"{len(raw.content):,} bytes of kind {raw.kind}"
+        raise JobError(f"the stored result ({size}) is damaged or was written by another version: {told}") from error
 
 
 def counts_written(pubs: Iterable[Counts]) -> RawResult:

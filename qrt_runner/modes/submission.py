@@ -91,6 +91,12 @@ def registers_of(circuit: QuantumCircuit) -> tuple[tuple[str, int], ...]:
     return tuple((register.name, register.size) for register in circuit.cregs)
 
 
+def in_column(pub: Pub) -> Any:
+    """Return a PUB's observables along the first axis, so that they broadcast against the axis of parameter sets."""
+    operators = list(pub.observables.values())
+    return [[operator] for operator in operators] if pub.circuit.parameters else operators
+
+
 def counts_of(circuit: QuantumCircuit, arrays: Mapping[str, BitArray], sets: int) -> Counts:
     """Return the counts of a PUB from its registers' bit arrays, each of shape () or (sets,)."""
     registers = registers_of(circuit)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qrt_runner.config import Replay
 from qrt_runner.journal import Journal
 from qrt_runner.runner.cancelling import cancel
+from qrt_runner.runner.closing import where
 from qrt_runner.runner.collecting import Looking, collect
 from qrt_runner.runner.replaying import replay
 from qrt_runner.runner.showing import shown_status
@@ -71,7 +73,11 @@ def _status(document: Document, journal: Journal, asked: Looking) -> Acted:
 
 
 def _replay(document: Document, journal: Journal, asked: Looking) -> Acted:
-    return _together([replay(journal, document.action, asked)], [])
+    assert isinstance(document.action, Replay)
+    outcome = replay(journal, document.action, asked)
+    assert outcome.kept is not None
+    lines = [f"a replay of run {outcome.kept.replay_of}", *where(outcome.kept, asked.tracking)]
+    return Acted(lines, outcome.troubles, outcome.exit_code)
 
 
 _ACTS: Final[dict[str, Act]] = {"collect": _collect, "cancel": _cancel, "status": _status, "replay": _replay}

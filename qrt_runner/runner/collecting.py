@@ -144,14 +144,17 @@ def gather(parts: Sequence[Path], folder: Path, tracking: Tracking) -> KeptRun:
 
 
 def _is_newest(runs: Sequence[RunEntry], wanted: str) -> bool:
-    """Tell whether the run that is meant is in the journal: of the latest, that no sweep was kept after it."""
+    """Tell whether the run that is meant is in the journal: of the latest, that no sweep was kept after it.
+
+    A replay has nothing to be collected.
+    """
     if not runs or wanted != "latest":
         return bool(runs)
     try:
         kept = find_kept(wanted)
     except ConfigError:
         return True
-    return kept.id <= runs[-1].id
+    return kept.replay_of is not None or kept.id <= runs[-1].id
 
 
 def _logged(kept: KeptRun, tracking: Tracking) -> Outcome:
@@ -166,5 +169,5 @@ def _log(kept: KeptRun, tracking: Tracking) -> None:
     if kept.grouped:
         rows = sorted((row for record in kept.records() for row in swept_rows(record)), key=lambda row: row["point"])
         files[TABLE] = parquet_of(rows)
-        (kept.folder / TABLE).write_bytes(files[TABLE])
+        kept.put(TABLE, files[TABLE])
     log_run(kept, tracking.uri, files)

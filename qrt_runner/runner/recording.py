@@ -104,7 +104,7 @@ class Recording:
         files = {TABLE: parquet_of(rows)} if rows else {}
         held = self._reported(lambda _: True)
         for name, content in files.items():
-            (self.kept.folder / name).write_bytes(content)
+            self.kept.put(name, content)
         spent = metrics_of(self.outcome.reports.values())
         if spent:
             self.kept.spent = {metric.key: metric.value for metric in spent}

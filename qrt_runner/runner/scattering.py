@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from qrt_runner.plan import Place, Plan, PlannedTask, Refusal
     from qrt_runner.results import JobResult, Span
 
+Tell = Callable[[Counts, "PlannedTask"], Expectations]
+"""Works out expectation values from the counts of a PUB that a task has a share in."""
+
 
 def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Comparison:
     """Return what a task is compared with.
@@ -31,7 +35,12 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
     return exact_reference(document.reference, logical, counting=task.mode.kind != "estimator")
 
 
-def scatter(plan: Plan, jobs: Iterable[JobResult]) -> Iterator[list[TaskResult]]:
+def as_measured(counts: Counts, task: PlannedTask) -> Expectations:
+    """Return expectation values from counts as they are."""
+    return expectations_from_counts(counts, task.logical.observables, task.logical.circuit)
+
+
+def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_measured) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
     gathered = [_Gathered(task, len(task.logical.sets.values)) for task in plan.tasks]
     waiting: dict[int, list[tuple[_Gathered, Place]]] = {}
@@ -39,7 +48,7 @@ def scatter(plan: Plan, jobs: Iterable[JobResult]) -> Iterator[list[TaskResult]]
         for place in one.task.places:
             waiting.setdefault(place.job, []).append((one, place))
     for job in jobs:
-        pubs = _with_expectations(job, waiting[job.index])
+        pubs = _with_expectations(job, waiting[job.index], tell)
         complete = [one for one, place in waiting[job.index] if one.take(job, pubs, place)]
         yield [one.result() for one in complete]
 
@@ -118,18 +127,17 @@ class _Gathered:
         )
 
 
-def _with_expectations(job: JobResult, tasks: list[tuple[_Gathered, Place]]) -> dict[Span, PubResult]:
+def _with_expectations(job: JobResult, tasks: list[tuple[_Gathered, Place]], tell: Tell) -> dict[Span, PubResult]:
     """Return what each span of a job gave; nothing of a failed one.
 
     Expectation values from counts are worked out for a whole PUB at once: its tasks have circuit and observables in
     common.
     """
-    logical = {place.pub: one.task.logical for one, place in tasks}
+    task = {place.pub: one.task for one, place in tasks}
     found = {}
     for span, pub in zip(job.spans, job.pubs, strict=job.state == "done"):
         if pub.counts is not None:
-            one = logical[span.pub]
-            pub = PubResult(pub.counts, expectations_from_counts(pub.counts, one.observables, one.circuit))  # noqa: PLW2901
+            pub = PubResult(pub.counts, tell(pub.counts, task[span.pub]))  # noqa: PLW2901
         found[span] = pub
     return found
 

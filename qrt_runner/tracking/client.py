@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from qrt_runner.tracking.database import SQLITE, file_of, lock_of
+from qrt_runner.tracking.database import SQLITE, check_there, file_of, lock_of
 from qrt_runner.tracking.places import leads_out
 from qrt_runner.tracking.rows import stored_value
 from qrt_runner.tracking.writer import (
@@ -83,6 +83,7 @@ class Client:
         self._run = run
         self._file = file_of(where)
         self._where = _whole(where)
+        self._opened: os.stat_result | None = None
 
     def known(self) -> Mapping[str, Sequence[Known]]:
         """Return the store's runs of the kept run."""
@@ -104,6 +105,8 @@ class Client:
 
     def _write(self, write: Write) -> str:
         with _locked(self._file):
+            if self._file is not None and self._opened is not None:
+                check_there(self._file, self._opened)
             run_id = write.run.id if write.run is not None else self._create(write)
             if not write.whole:
                 self._note(write.record, run_id, "RUNNING")
@@ -170,7 +173,9 @@ class Client:
 
     @cached_property
     def _mlflow(self) -> MlflowClient:
-        return _client(self._where)
+        client = _client(self._where)
+        self._opened = self._file.stat() if self._file is not None else None
+        return client
 
     @cached_property
     def _experiment(self) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from os.path import samestat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
-from qrt_runner.tracking.writer import LOCK_TIMEOUT_S
+from qrt_runner.tracking.writer import LOCK_TIMEOUT_S, StoreError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
 SQLITE: Final = "sqlite:///"
@@ -32,6 +34,18 @@ def lock_of(file: Path) -> FileLock:
 def connected(file: Path) -> sqlite3.Connection:
     """Open a store that is there; none is made."""
     return sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+
+
+def check_there(file: Path, opened: os.stat_result) -> None:
+    """Refuse to write to a store that was removed or replaced since it was opened, which SQLite may do without a word.
+
+    Raises:
+        StoreError: Where another file is in its place.
+        FileNotFoundError: Where none is.
+    """
+    if not samestat(opened, file.stat()):
+        msg = f"{file} was replaced by another file while it was written to"
+        raise StoreError(msg)
 
 
 @contextmanager

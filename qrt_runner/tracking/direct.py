@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, cast
 
 from qrt_runner.tracking import fresh, proven
-from qrt_runner.tracking.database import connected, file_of, lock_of, transaction
+from qrt_runner.tracking.database import check_there, connected, file_of, lock_of, transaction
 from qrt_runner.tracking.places import leads_out
 from qrt_runner.tracking.rows import DELETED, STALE, SUPERSEDED, VALID, Entry, Surroundings, rows_of, stale_of
 from qrt_runner.tracking.writer import (
@@ -121,7 +121,7 @@ class Direct:
         runs = {write.record.key: write.run.id for write in writes if write.run is not None}
         runs |= {entry.record.key: entry.run for entry in entries}
         with told(sqlite3.Error), self._lock.acquire(poll_interval=POLL_S):
-            self._check_there()
+            check_there(self._file, self._opened)
             with transaction(self._database):
                 self._check_active()
                 self._insert(entries)
@@ -156,12 +156,6 @@ class Direct:
 
     def _is_there(self, entry: Entry) -> bool:
         return self._database.execute("SELECT 1 FROM runs WHERE run_uuid = ?", (entry.run,)).fetchone() is not None
-
-    def _check_there(self) -> None:
-        """Refuse to write to a store that was removed or replaced meanwhile, which SQLite may do without a word."""
-        if not os.path.samestat(self._opened, self._file.stat()):
-            msg = f"{self._file} was replaced by another file while it was written to"
-            raise StoreError(msg)
 
     def _check_active(self) -> None:
         """Refuse in MLflow's words to write to an experiment that was deleted meanwhile."""

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import refuse
-from qrt_runner.tracking.places import leads_out, make_private, opened
+from qrt_runner.tracking.places import leads_out, make_private, named, opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class Files:
     def to_disk(self) -> None:
         """Wait until what was written will outlive a power failure."""
         for file in self.unsynced:
-            with file.open("rb") as stream:
+            with named(file), file.open("rb") as stream:
                 os.fsync(stream.fileno())
         self.unsynced.clear()
 
@@ -94,7 +94,7 @@ class Files:
         make_private(file.parent)
         # What a line vouches for already must not be cut off by what comes later.
         draft = file.with_name(f"{file.name}.new")
-        with opened(draft, "wb") as stream:
+        with named(draft), opened(draft, "wb") as stream:
             stream.write(content)
         draft.replace(file)
         self.written[place] = told

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.errors import refuse
 from qrt_runner.tracking.files import Files
 from qrt_runner.tracking.metrics import Metric
-from qrt_runner.tracking.places import leads_out, make_private, opened, tighten
+from qrt_runner.tracking.places import leads_out, make_private, named, opened, tighten
 from qrt_runner.tracking.records import Record
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class KeptRun:
         """Write a file that tells of all tasks, all of it or nothing."""
         assert not leads_out(name), name
         draft = self.folder / f"{name}.new"
-        with opened(draft, "wb") as stream:
+        with named(draft), opened(draft, "wb") as stream:
             stream.write(content)
             _to_disk(stream)
         draft.replace(self.folder / name)
@@ -154,7 +154,7 @@ class KeptRun:
 
     def _is_ours(self) -> bool:
         """Tell whether it lies where runs are kept unless somebody has chosen a folder for it."""
-        return any(self.folder.is_relative_to(Path.cwd() / root) for root in _ROOTS)
+        return any(self.folder.absolute().is_relative_to(Path.cwd() / root) for root in _ROOTS)
 
     def _note(self, told: Mapping[str, str]) -> None:
         """Note what became of tasks in MLflow, on disk before anybody relies on it."""
@@ -230,7 +230,7 @@ def _record(line: Mapping[str, Any], files: Files) -> Record:
 
 
 def _append(file: Path, lines: Sequence[str]) -> None:
-    with opened(file, "ab") as stream:
+    with named(file), opened(file, "ab") as stream:
         # The line break comes first, so that a line cut off by a crash spoils no other.
         stream.write("".join(f"\n{line}" for line in lines).encode())
         _to_disk(stream)

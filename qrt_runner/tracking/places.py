@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _OTHERS = 0o077
@@ -17,6 +18,16 @@ _OTHERS = 0o077
 def opened(file: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
     """Open a file to write; one that is made now only its owner can read."""
     return open(file, mode, opener=_owner_only)
+
+
+@contextmanager
+def named(file: Path) -> Iterator[None]:
+    """Say of which file it is what the system reports meanwhile: of a full disk it names none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(file)
+        raise
 
 
 def make_private(folder: Path) -> None:
