@@ -96,7 +96,7 @@ def _job_rows(
 def _job_row(
     run: RunEntry, job: JobEntry, last: Submission | None, states: Mapping[str, str], queues: Mapping[str, str]
 ) -> Sequence[str]:
-    name = (last.service_id if last is not None else None) or "-"
+    name = _id_of(last)
     session = (last.session_id if last is not None else None) or "none"
     on_service = states.get(name, "").lower()
     state = f"{job.state} ({on_service})" if on_service else job.state
@@ -114,6 +114,13 @@ def _job_row(
         spent,
         f"{job.expected_s:.1f}",
     )
+
+
+def _id_of(last: Submission | None) -> str:
+    """Return what the platform calls a job; what is simulated here has a name once it is done."""
+    if last is None:
+        return "-"
+    return str(last.service_id or last.record.get("record", {}).get("id") or "-")
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
