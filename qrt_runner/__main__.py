@@ -7,13 +7,14 @@ import os
 import shlex
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.errors import ConfigError, QrtError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from qrt_runner.config import Document, Experiment, Transpile
     from qrt_runner.launcher import Composition
@@ -37,8 +38,16 @@ def main() -> int:
             raise
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted; nothing had been submitted.\n")
+    except OSError as error:
+        from qrt_runner.journal.troubles import of_disk
+
+        told = of_disk(error)
+        if full or told is None:
+            raise
+        sys.stderr.write(f"{told}\n")
+        return told.exit_code
+    except KeyboardInterrupt as error:
+        sys.stderr.write(f"{str(error) or 'Interrupted; nothing had been submitted.'}\n")
         return _INTERRUPTED
 
 
@@ -57,7 +66,8 @@ def _command(arguments: Sequence[str]) -> int:
     from qrt_runner.launcher import check_run_wide, compose_points, gathered, judged
 
     try:
-        composition = compose_points(arguments)
+        with _for_owner_only():
+            composition = compose_points(arguments)
         if composition.ran:
             return gathered(composition)
         if not composition.points:
@@ -75,6 +85,16 @@ def _command(arguments: Sequence[str]) -> int:
     if isinstance(first.action, ShowCache):
         return _cache(first.transpile, clear=first.action.clear)
     return _act(composition, first)
+
+
+@contextmanager
+def _for_owner_only() -> Iterator[None]:
+    """Let only their owner read the folders and files that Hydra makes; what is in MLflow is read as its user wants."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _help_page() -> str:
@@ -126,7 +146,8 @@ def _run(composition: Composition, experiments: Mapping[int, Experiment], first:
 
     folders = first.sweep.folders and composition.swept
     if composition.swept:
-        Points(composition.folder, folders).write(composition.points)
+        with _for_owner_only():
+            Points(composition.folder, folders).write(composition.points)
     points = tuple(
         Point(index, experiment, composition.points[index].yaml, composition.points[index].overrides)
         for index, experiment in experiments.items()

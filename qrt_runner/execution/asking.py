@@ -62,6 +62,26 @@ def asked(attempt: Attempt, question: str) -> Any:
         return None
 
 
+def cancelled(handle: Any) -> bool:
+    """Cancel a job on a service, and tell whether it is; where an answer is lost its state tells what came of it.
+
+    Raises:
+        Exception: What the client raises where the service refuses, though the job has not ended, or gives no answer.
+    """
+    told: str = again(lambda: _state_after_cancelling(handle))
+    return told == "CANCELLED"
+
+
+def _state_after_cancelling(handle: Any) -> str:
+    try:
+        handle.cancel()
+    except Exception:
+        if (state := str(again(handle.status))) in _FINAL:
+            return state
+        raise
+    return "CANCELLED"
+
+
 def again(ask: Callable[[], Any]) -> Any:
     """Ask until there is an answer or a refusal, for a bounded time, with growing pauses."""
     patient = Retrying(

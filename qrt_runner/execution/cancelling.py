@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qrt_runner.execution.asking import again
+from qrt_runner.execution.asking import cancelled
 from qrt_runner.execution.progress import progress_of
 from qrt_runner.execution.reasons import told_of
 from qrt_runner.sessions import close_session, take_over
@@ -25,7 +25,7 @@ def cancel(plan: Plan, orders: Orders) -> int:
         orders: Where it is written down, and whom it tells.
     """
     underway = [attempt for one in progress_of(plan, orders).values() for attempt in one.underway]
-    cancelled = sum([_cancelled(attempt, orders) for attempt in underway if attempt.handle is not None])
+    count = sum([_cancelled(attempt, orders) for attempt in underway if attempt.handle is not None])
     for entry in orders.diary.groups():
         if entry.state == "submitted" and not entry.attached and entry.service_id is not None:
             device = plan.groups[entry.index].device
@@ -36,15 +36,14 @@ def cancel(plan: Plan, orders: Orders) -> int:
             else:
                 take_over(entry.service_id)
                 orders.diary.group_closed(entry.index)
-    return cancelled
+    return count
 
 
 def _cancelled(attempt: Attempt, orders: Orders) -> bool:
     try:
-        if again(attempt.handle.status) in ("DONE", "ERROR", "CANCELLED"):
+        if not cancelled(attempt.handle):
             return False
-        again(attempt.handle.cancel)
-    except Exception as error:  # noqa: BLE001 - such as that it has ended meanwhile
+    except Exception as error:  # noqa: BLE001 - whatever the client raises, the others are cancelled
         orders.trouble(f"job {attempt.service_id} could not be cancelled: {told_of(error)}")
         return False
     orders.diary.cancelled(attempt.number, "cancelled by action=cancel")

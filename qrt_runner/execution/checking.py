@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from qrt_runner.execution.asking import cancelled
 from qrt_runner.execution.once import jobs_with
 from qrt_runner.execution.reasons import told_of
 
@@ -84,7 +85,6 @@ def _take_out(attempt: Attempt, place: Opened, orders: Orders) -> None:
 def _cancelled(job: Any) -> str:
     """Cancel a job and return what came of it, in words."""
     try:
-        job.cancel()
-    except Exception as error:  # noqa: BLE001 - such as that it has ended
+        return "was cancelled" if cancelled(job) else "had ended by then"
+    except Exception as error:  # noqa: BLE001 - whatever the client raises, the other jobs must be read
         return f"could not be cancelled ({told_of(error)})"
-    return "was cancelled"

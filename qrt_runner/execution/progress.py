@@ -60,6 +60,9 @@ def _note(progress: Progress, submission: Submission, orders: Orders) -> None:
         if attempt is not None:
             progress.underway.append(attempt)
             progress.left = without(progress.left, submission.spans)
+    elif submission.state == "submitting":
+        # It was simulated by a command that died: nobody has it.
+        orders.diary.withdrawn(submission.id)
 
 
 def _restored(job: Job, submission: Submission, orders: Orders) -> JobResult | None:

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from qrt_runner.errors import JournalError
 from qrt_runner.journal.archive import packed_bytes, write_checked
 from qrt_runner.journal.places import result_name
 from qrt_runner.journal.records import Submission
@@ -122,6 +123,10 @@ class Diary:
         """
         return self.journal.raw(submission)
 
+    def lost(self) -> list[Submission]:
+        """Return the submissions whose results, which they have given, are missing or damaged now."""
+        return [one for one in self.submissions() if one.state == "done" and not self._is_kept(one)]
+
     # --- session groups ---
 
     def groups(self) -> list[GroupEntry]:
@@ -158,12 +163,20 @@ class Diary:
         """Write down how the run ended."""
         self.update(state=state, note=note)
 
+    def _is_kept(self, submission: Submission) -> bool:
+        try:
+            self.raw(submission)
+        except JournalError:
+            return False
+        return True
+
     def _ended(self, submission: int, state: State, **changes: object) -> None:
         with self._database.writing() as writing:
+            before = writing.once("SELECT state FROM submissions WHERE id = ?", submission).fetchone()
             job = self._change(writing, submission, state, ended=_now(), **changes)
             line = 'SELECT state FROM jobs WHERE run = ? AND "index" = ?'
-            if writing.once(line, self._id, job).fetchone()[0] != "done":
-                # A job that has its result keeps it, whatever becomes of a duplicate.
+            # A job that has its result keeps it, whatever becomes of a duplicate; not where this was the result.
+            if writing.once(line, self._id, job).fetchone()[0] != "done" or before[0] == "done":
                 self._set_job(writing, job, self._job_state(writing, job))
 
     def _change(self, writing: Writing, submission: int, state: State, **changes: object) -> int:

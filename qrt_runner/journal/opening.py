@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.journal.archive import make_private, sync_folder, tighten
@@ -105,8 +105,19 @@ def _make(file: Path) -> None:
     """Make a database beside its place and rename it once it is whole, so that nobody meets half of one."""
     _refuse_remains(file)
     draft = file.with_name(f"{file.name}.new")
-    for left in _with_companions(draft):
-        left.unlink(missing_ok=True)
+    _remove(draft)
+    try:
+        _write(draft)
+        draft.rename(file)
+    except BaseException:
+        # What is cut off takes room that may be what is missing.
+        with suppress(OSError):
+            _remove(draft)
+        raise
+    sync_folder(file.parent)
+
+
+def _write(draft: Path) -> None:
     # SQLite gives its log and shared memory the mode of the file itself.
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with closing(sqlite3.connect(draft, isolation_level=None)) as database:
@@ -118,8 +129,11 @@ def _make(file: Path) -> None:
         database.execute("PRAGMA journal_mode=WAL")
     with draft.open("rb") as stream:
         os.fsync(stream.fileno())
-    draft.rename(file)
-    sync_folder(file.parent)
+
+
+def _remove(draft: Path) -> None:
+    for left in _with_companions(draft):
+        left.unlink(missing_ok=True)
 
 
 def _refuse_remains(file: Path) -> None:

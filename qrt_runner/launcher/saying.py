@@ -35,9 +35,14 @@ def tidy(spare: Sequence[str] = ()) -> None:
 
 
 def say(words: str) -> None:
-    """Print; where nobody listens any more (`| head`), the run goes on and is recorded without a word."""
+    """Print; where nobody listens any more (`| head`), the run goes on and is recorded without a word.
+
+    Where the words go to a file whose disk is full, that is told, and the run goes on as well.
+    """
     try:
         sys.stdout.write(words)
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"stdout cannot be written ({error.strerror}): what is not shown is kept all the same\n")

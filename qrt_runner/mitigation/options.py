@@ -35,6 +35,9 @@ _LEARNED: Final = ("resilience.layer_noise_model", "simulator.layer_noise_model"
 _POINTS: Final = {"linear": 2, "exponential": 2, "double_exponential": 4, "fallback": 1}
 """Noise factors that an extrapolator needs at least; a polynomial of degree k needs k + 1."""
 
+_MOST_TAGS: Final = 6
+"""IBM takes eight for a job (code 1204); two of them are ours, by which the service is asked for it."""
+
 
 def judge_options(mode: str, options: Mapping[str, Any], path: str = "mitigation.options") -> list[Mistake]:
     """Return what the runtime's option models and rules object to.
@@ -132,6 +135,9 @@ def _combinations(options: PrimitiveOptions) -> list[Mistake]:
         mistakes.append(
             Mistake("execution.meas_type", execution, "classified, because counts are recorded", "leave it null")
         )
+    if (count := len(options.environment.job_tags or ())) > _MOST_TAGS:
+        allowed = f"at most {_MOST_TAGS}: a job has at most 8, and 2 are qrt_runner's own"
+        mistakes.append(Mistake("environment.job_tags", f"{count} tags", allowed, "give fewer"))
     if isinstance(options, EstimatorOptions):
         mistakes += _resilience_combinations(options)
     return mistakes

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qrt_runner.circuits.sources import find
+from qrt_runner.circuits.sources import find, is_too_large
 from qrt_runner.config import File, fingerprint
 from qrt_runner.errors import ConfigError
 from qrt_runner.transpilation.canonical import Canon, digest
@@ -119,9 +119,16 @@ def _file(kind: str, name: str, known: dict[str, str]) -> str:
     key = f"{kind} {name}"
     if key not in known:
         try:
-            content = (find(name) if kind == "circuit" else Path(name)).read_bytes()
-            known[key] = hashlib.sha256(content).hexdigest()
+            known[key] = _content(find(name) if kind == "circuit" else Path(name), kind)
         except (ConfigError, OSError):
             # That there is no such file is told where it is opened.
             known[key] = ""
     return known[key]
+
+
+def _content(file: Path, kind: str) -> str:
+    """Return the hash of a file's content; nothing of a circuit file that will be refused for its size."""
+    if kind == "circuit" and is_too_large(file):
+        return ""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

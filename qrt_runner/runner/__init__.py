@@ -10,7 +10,7 @@ from qrt_runner.runner.cancelling import cancel
 from qrt_runner.runner.closing import closing, where
 from qrt_runner.runner.collecting import collect, gather
 from qrt_runner.runner.finishing import finish
-from qrt_runner.runner.interrupting import stopped
+from qrt_runner.runner.interrupting import interruptible, stopped
 from qrt_runner.runner.outcome import Outcome, Request, new_id
 from qrt_runner.runner.reconciling import reconcile_dead, record_kept
 from qrt_runner.runner.recording import Recording
@@ -61,14 +61,17 @@ def run(request: Request, announce: Callable[[str], None], show: Callable[[TaskR
     with Journal(request.journal) as journal:
         outcome.troubles += reconcile_dead(journal)
         with at_work(journal, request, outcome) as work:
+            if outcome.there:
+                announce(f"carrying on with run {outcome.run}: {outcome.there}")
             waits = request.waits
             told = (announce, outcome.troubles.append)
             orders = Orders(work.diary, request.budget, *told, waits=waits, fetches=waits)
-            with Recording(outcome, work, request.tracking, show, draws=_draws(request)) as recording:
+            draws = _draws(request)
+            with Recording(outcome, work, request.tracking, show, draws=draws) as recording, interruptible() as presses:
                 try:
                     _take_all(work, orders, recording)
                 except KeyboardInterrupt:
-                    stopped(work, orders, recording)
+                    stopped(work, orders, recording, presses)
                 finish(work, orders, recording)
         if outcome.is_logged:
             outcome.troubles += record_kept(journal, request, announce)

@@ -30,10 +30,10 @@ def cancel(journal: Journal, asked: Looking) -> list[tuple[Outcome, int]]:
         with at_hand(journal, run, asked) as (work, outcome):
             orders = Orders(work.diary, asked.budget, asked.announce, outcome.troubles.append, submits=False)
             count = execution.cancel(work.plan, orders)
+            if not _is_over(work.diary.run.state):
+                work.diary.update(state="cancelled")
         ended = collect_run(journal, journal.run(run.id), asked)
         ended.troubles[:0] = outcome.troubles
-        if not _is_over(journal.run(run.id).state):
-            journal.update_run(run.id, state="cancelled")
         found.append((ended, count))
     return found
 

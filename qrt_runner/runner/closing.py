@@ -17,7 +17,8 @@ def closing(outcome: Outcome, tracking: Tracking) -> list[str]:
     assert outcome.kept is not None
     from qrt_runner.sessions import told_of
 
-    return [*map(told_of, outcome.reports.values()), *where(outcome.kept, tracking)]
+    carried_on = [f"carried on with run {outcome.run}: {outcome.there}"] if outcome.there else []
+    return [*map(told_of, outcome.reports.values()), *carried_on, *where(outcome.kept, tracking)]
 
 
 def where(kept: KeptRun, tracking: Tracking) -> list[str]:

@@ -20,6 +20,10 @@ def finish(work: Work, orders: Orders, recording: Recording) -> None:
     outcome.left = work.tasks - len(outcome.results)
     if outcome.left:
         outcome.put_down()
+    elif kept.interrupted:
+        # All of it was there before it could be stopped.
+        kept.interrupted = False
+        kept.save()
     if orders.left or (outcome.left and orders.submits and orders.waits):
         outcome.exit_code = outcome.exit_code or 1
     try:
@@ -28,11 +32,20 @@ def finish(work: Work, orders: Orders, recording: Recording) -> None:
         outcome.interrupted(f"Interrupted while logging to MLflow. {kept.remedy()}")
     work.diary.tasks(_recorded(work, recording))
     state = _state_of(work)
+    if state == "cancelled":
+        work.diary.tasks(_given_up(work))
     work.diary.update(
         state=state, parent=kept.parent, interrupted=state != "recorded", note="; ".join(outcome.troubles)
     )
-    if outcome.exit_code == INTERRUPTED and state != "recorded" and work.diary.run.command:
-        outcome.troubles.append(f"Carry on with: {work.diary.run.command}")
+    if outcome.exit_code == INTERRUPTED and work.diary.run.command:
+        outcome.troubles += _what_now(state, work.diary.run.command)
+
+
+def _what_now(state: State, command: str) -> list[str]:
+    """Return what can be done after an interruption."""
+    if state == "cancelled":
+        return []
+    return ["All of it is done." if state == "recorded" else f"Carry on with: {command}"]
 
 
 def _recorded(work: Work, recording: Recording) -> list[TaskEntry]:
@@ -49,11 +62,19 @@ def _recorded(work: Work, recording: Recording) -> list[TaskEntry]:
     return found
 
 
+def _given_up(work: Work) -> list[TaskEntry]:
+    """Return the tasks that have no result, and will have none."""
+    known = work.diary.journal.tasks(work.diary.run.id)
+    return [replace(task, state="cancelled") for task in known if task.state == "planned"]
+
+
 def _state_of(work: Work) -> State:
-    """Return how far the run is: recorded, failed in part, done and not recorded, or still under way."""
+    """Return how far the run is: recorded, cancelled, failed in part, done and not recorded, or still under way."""
     states = {task.state for task in work.diary.journal.tasks(work.diary.run.id)}
     if states <= {"recorded"}:
         return "recorded"
+    if work.diary.run.state == "cancelled":
+        return "cancelled"
     if "planned" in states:
         jobs = {job.state for job in work.diary.journal.jobs(work.diary.run.id)}
         return "submitted" if jobs & {"submitting", "submitted"} else "planned"

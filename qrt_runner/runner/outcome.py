@@ -88,6 +88,9 @@ class Outcome:
     continued: bool = False
     """Whether the run was begun by an earlier command."""
 
+    there: str = ""
+    """How far the run was when this command took it up, such as `3 of 5 jobs were done`."""
+
     results: list[TaskResult] = field(default_factory=list)
     kept: KeptRun | None = None
     exit_code: int = 0
@@ -111,7 +114,7 @@ class Outcome:
     @property
     def state(self) -> str:
         """State of the run as a whole, as MLflow calls it."""
-        if self.exit_code == INTERRUPTED or self.left:
+        if self.left:
             return "KILLED"
         return "FINISHED" if all(result.state == "done" for result in self.results) else "FAILED"
 

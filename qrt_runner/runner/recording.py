@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from qrt_runner.errors import TrackingError
 from qrt_runner.journal import TaskEntry
 from qrt_runner.results import NO_SESSION
+from qrt_runner.runner.outcome import INTERRUPTED
 from qrt_runner.tracking import (
     Record,
     Records,
@@ -85,11 +86,11 @@ class Recording:
         self.kept.keep([record for record in records if record.key not in known])
         self.work.diary.tasks(map(self._entry, results))
         for result, record in zip(results, records, strict=True):
-            self.outcome.note(result)
             self.outcome.reports.update({report.id: report for job in result.jobs for report in job.reports})
             self.show(result, self.work.tasks)
             if self.kept.grouped:
                 self.rows += swept_rows(record)
+            self.outcome.note(result)
         fresh = [(result, record) for result, record in zip(results, records, strict=True) if record.key not in known]
         if not fresh:
             return
@@ -112,7 +113,7 @@ class Recording:
         if self.tracking.kind == "off" or not self.outcome.results:
             return
         self._log(held)
-        if self.kept.interrupted:
+        if self.outcome.exit_code == INTERRUPTED:
             # Some may have been kept and not handed over any more; those that were are left alone.
             self._logging(lambda recorder: recorder.log([with_table(one) for one in self.kept.records()]))
         self._logging(lambda recorder: recorder.end(self.outcome.state, files, metrics=spent))

@@ -124,6 +124,8 @@ def _carried_on(diary: Diary, request: Request, outcome: Outcome) -> Work:
     """Take up a run from what is kept of it."""
     run, journal = diary.run, diary.journal
     outcome.run, outcome.continued = run.id, True
+    states = [job.state for job in journal.jobs(run.id)]
+    outcome.there = f"{states.count('done')} of {len(states)} jobs were done"
     points = {point.index: point for point in request.points}
     plan = restored(diary, points)
     kept = kept_again(run, request.folder, part=request.part)
@@ -134,9 +136,7 @@ def _carried_on(diary: Diary, request: Request, outcome: Outcome) -> Work:
     return work_at(diary, plan, kept, plan.refusals, points)
 
 
-def work_at(
-    diary: Diary, plan: Plan, kept: KeptRun, failing: Sequence[Refusal], points: Mapping[int, Point]
-) -> Work:
+def work_at(diary: Diary, plan: Plan, kept: KeptRun, failing: Sequence[Refusal], points: Mapping[int, Point]) -> Work:
     """Return a run with all its tasks: those of its plan, and those that take their results from other runs."""
     tasks = diary.journal.tasks(diary.run.id)
     keys = {(task.point, task.name): task.key for task in tasks}

@@ -56,8 +56,10 @@ def close_session(group: str, device: Device) -> None:
     """Close a session or batch that another command opened; one that the service does not know any more is closed."""
     from qiskit_ibm_runtime.exceptions import IBMInputValueError
 
+    from qrt_runner.backends.patience import patiently
+
     with suppress(IBMInputValueError):
-        from_id(group, device.backend.service).close()
+        patiently(from_id(group, device.backend.service).close)
 
 
 @contextmanager

@@ -31,8 +31,8 @@ def _find(orphan: Orphan) -> str | None:
     from qrt_runner.backends import reopened
     from qrt_runner.sessions.finding import found_since
 
-    return (
-        found_since(reopened(orphan.section), orphan.kind, datetime.fromisoformat(orphan.asked))
-        if orphan.kind
-        else None
-    )
+    if orphan.known is None:
+        return None
+    asked = datetime.fromisoformat(orphan.asked)
+    found = found_since(reopened(orphan.section), orphan.kind, asked, orphan.known)
+    return found[0] if found and len(found) == 1 else None

@@ -12,13 +12,17 @@ from qrt_runner.sessions.attaching import attached, from_id, kind_of, may_be_ope
 from qrt_runner.sessions.orphans import Note, noted, take_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from qrt_runner.backends import Device
 
 
 _PATIENCE_S: Final = 60.0
 """For how long a group is asked for again that the service has certainly not opened."""
+
+
+class UntoldError(AccessError):
+    """Whether a group was opened is not known; the next command asks again."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,9 @@ def opened(
         diary.opened(request.id)
         yield Opened(place, request.id, kind_of(place))
         return
+    entered = _reentered(left_open, device)
     with noted(device.name, device.section, request.kind) as note:
-        found = _reentered(left_open, device) or _opened(request, device, note, diary)
+        found = entered or _opened(request, device, note, diary)
         note.opened(found.id)
         diary.opened(found.id)
         if found.id == left_open:
@@ -105,53 +110,93 @@ def opened(
 
 
 def _reentered(group: str | None, device: Device) -> Opened | None:
-    """Return a group that was left open, where it still takes jobs."""
+    """Return a group that was left open, where it still takes jobs; another takes its place where it does not.
+
+    Raises:
+        AccessError: Where the service gives no answer.
+    """
     if group is None:
         return None
     try:
         place = attached(group, device.backend)
-    except AccessError:
-        # It has closed meanwhile; another takes its place.
+    except AccessError as error:
+        if error.__cause__ is not None and may_pass(error.__cause__):
+            raise
         return None
     return Opened(place, group, kind_of(place))
 
 
 def _opened(request: SessionRequest, device: Device, note: Note, diary: Diary) -> Opened:
-    """Open a group; where the answer is lost, it is looked for on the service."""
+    """Open a group; again where it is known that the service has not opened it."""
+    from tenacity import Retrying, retry_if_exception, stop_after_delay
+
+    from qrt_runner.backends.patience import pause
+    from qrt_runner.sessions.finding import open_before
+
     asked = datetime.now(UTC)
+    known = open_before(device, request.kind, asked)
+    note.asking(known)
     diary.asked()
+    patient = Retrying(
+        retry=retry_if_exception(_may_go_again), stop=stop_after_delay(_PATIENCE_S), wait=pause, reraise=True
+    )
     try:
-        place = _open(request, device.backend)
+        with refusals_told(f"session: a {request.kind} group on {device.name}", "session=batch or session=none"):
+            place = patient(_opened_once, request, device, asked, known)
     except AccessError as error:
         if error.__cause__ is None or not may_be_open(error.__cause__):
             note.nothing_opened()
             diary.failed(str(error))
-            raise
-        from qrt_runner.sessions.finding import found_since
-
-        group = found_since(device, request.kind, asked, device.settle_s)
-        if group is None:
-            raise
-        place = from_id(group, device.backend.service)
+        raise
     return Opened(place, str(place.session_id), request.kind)
 
 
-def _open(request: SessionRequest, backend: Any) -> Any:
-    from qiskit_ibm_runtime import Batch, Session
-    from tenacity import Retrying, retry_if_exception, stop_after_delay
+def _opened_once(request: SessionRequest, device: Device, asked: datetime, known: Collection[str] | None) -> Any:
+    """Open a group; where the answer is lost, look for it on the service.
 
-    from qrt_runner.backends.patience import pause
+    Raises:
+        UntoldError: Where the service does not tell which it is, or whether there is one.
+        Exception: What the client raises where nothing was opened.
+    """
+    from qiskit_ibm_runtime import Batch, Session
 
     kind = Batch if request.kind == "batch" else Session
-    patient = Retrying(retry=retry_if_exception(may_pass), stop=stop_after_delay(_PATIENCE_S), wait=pause, reraise=True)
-    with refusals_told(f"session: a {request.kind} group on {backend.name}", "session=batch or session=none"):
-        return patient(kind, backend=backend, max_time=request.max_time)
+    try:
+        return kind(backend=device.backend, max_time=request.max_time)
+    except Exception as error:
+        found = _lost(request, device, asked, known, error) if may_be_open(error) else None
+        if found is None:
+            raise
+        return found
+
+
+def _lost(
+    request: SessionRequest, device: Device, asked: datetime, known: Collection[str] | None, why: Exception
+) -> Any:
+    """Return the group that was opened by a request whose answer was lost; None where nothing was opened."""
+    from qrt_runner.sessions.finding import found_since
+
+    what = f"session: a {request.kind} group on {device.name}: the service gave no answer ({words_of(why)})"
+    try:
+        groups = found_since(device, request.kind, asked, known, device.settle_s)
+        if groups is not None and len(groups) < 2:
+            return from_id(groups[0], device.backend.service) if groups else None
+        told = "which of its groups it is cannot be told"
+    except Exception as error:  # noqa: BLE001 - whatever the client raises, what is open is not known
+        told = f"whether it is open is not known ({words_of(error)})"
+    raise UntoldError(f"{what}, and {told}; remedy: try again") from why
+
+
+def _may_go_again(error: BaseException) -> bool:
+    return may_pass(error) or may_be_open(error)
 
 
 def _close(found: Opened, note: Note, trouble: Callable[[str], None], diary: Diary) -> None:
-    """Close a group; where that fails its jobs are still there to be read, and the note stays for the next command."""
+    """Close a group, which may be done twice; where that fails its jobs can still be read, and the note stays."""
+    from qrt_runner.backends.patience import patiently
+
     try:
-        found.place.close()
+        patiently(found.place.close)
     except Exception as error:  # noqa: BLE001 - whatever the client raises, results that were paid for come first
         trouble(f"{found.kind} {found.id} could not be closed ({words_of(error)}); the next command tries again")
     else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from qrt_runner.config import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 
@@ -41,6 +41,9 @@ class Orphan:
     kind: str = ""
     """`batch` or `dedicated`."""
 
+    known: Sequence[str] | None = None
+    """Ids of groups that were open before it was asked for; None where that is not known."""
+
 
 Close = Callable[[Orphan], None]
 """Closes a group on its service; whatever it raises is told, and the note stays."""
@@ -55,6 +58,11 @@ class Note:
 
     file: Path
     content: dict[str, Any]
+
+    def asking(self, known: Collection[str] | None) -> None:
+        """Note which groups are open before it is asked for: they are none of ours."""
+        self.content["known"] = None if known is None else sorted(known)
+        _write(self.file, self.content)
 
     def opened(self, group: str) -> None:
         """Note its id, once that is known."""
