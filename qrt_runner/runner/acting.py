@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ from qrt_runner.journal import Journal
 from qrt_runner.runner.cancelling import cancel
 from qrt_runner.runner.closing import where
 from qrt_runner.runner.collecting import Looking, collect
+from qrt_runner.runner.reconciling import reconcile_dead
 from qrt_runner.runner.replaying import replay
 from qrt_runner.runner.showing import shown_status
 
@@ -55,7 +56,9 @@ def act(
     wanted = document.run or "latest"
     with Journal(Path(document.journal.folder)) as journal:
         asked = Looking(wanted, folder, document.tracking, document.budget, announce, show)
-        return _ACTS[document.action.kind](document, journal, asked)
+        troubles = reconcile_dead(journal)
+        acted = _ACTS[document.action.kind](document, journal, asked)
+    return replace(acted, troubles=[*troubles, *acted.troubles])
 
 
 def _collect(_: Document, journal: Journal, asked: Looking) -> Acted:
