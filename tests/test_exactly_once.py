@@ -159,7 +159,7 @@ def _late(send: Any, service: Service) -> Any:
 # Killed
 
 
-@pytest.mark.parametrize("session", ["none", "batch"])
+@pytest.mark.parametrize("session", ["batch", pytest.param("none", marks=pytest.mark.slow)])
 def test_a_job_that_was_accepted_when_the_command_was_killed_is_adopted(service, command, session):
     """The service has it, the journal knows only that it was going to be submitted: the next command takes it."""
     killed_at(service, "submit", service.words(session))
@@ -171,7 +171,7 @@ def test_a_job_that_was_accepted_when_the_command_was_killed_is_adopted(service,
     check(service, session, groups=1)
 
 
-@pytest.mark.parametrize("session", ["none", "batch"])
+@pytest.mark.parametrize("session", ["none", pytest.param("batch", marks=pytest.mark.slow)])
 def test_a_job_that_was_not_accepted_when_the_command_was_killed_is_submitted(service, command, session):
     """It was killed before the request was sent: the service has no such job, so the next command submits it."""
     killed_at(service, "usage", service.words(session))
@@ -268,7 +268,7 @@ def test_a_group_that_cannot_be_closed_is_closed_by_the_next_command(service, co
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("operation", ["token", "backends"])
+@pytest.mark.parametrize("operation", ["token", "configuration"])
 def test_where_the_service_is_away_nothing_is_begun(service, command, operation):
     """Neither a job nor a run is there: exit code 3, and later the same command is as if it were the first."""
     service.running.arm(Fault(kind="status", on=operation, times=9))

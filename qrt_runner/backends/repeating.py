@@ -33,11 +33,14 @@ _CONNECT_S: Final = 10.0
 _READ_S: Final = 60.0
 _READ_OF_POST_S: Final = 300.0
 _LONGEST_PAUSE_S: Final = 30.0
+_BROKEN_OFF: Final = 3
+"""So often what only looks is repeated where no answer comes, or only the beginning of one."""
+
 _POLICY: Final[Mapping[str, Any]] = {
     # pauses of 0, 1, 2, 4 and 8 s, each with up to half a second more
     "total": 5,
     "connect": 3,
-    "read": 2,
+    "read": _BROKEN_OFF,
     "backoff_factor": 0.5,
     "backoff_jitter": 0.5,
     "backoff_max": 8,
@@ -111,8 +114,8 @@ class CarefulAdapter(HTTPAdapter):
         return answer
 
     def _answer(self, request: PreparedRequest, how: Mapping[str, Any]) -> Response:
-        """Return a whole answer: one that breaks off is asked for once more where that changes nothing."""
-        for is_last in (False, True):
+        """Return a whole answer: one that breaks off is asked for again where that changes nothing."""
+        for left in reversed(range(_BROKEN_OFF + 1)):
             answer = super().send(request, **how)
             try:
                 if not how["stream"]:
@@ -120,7 +123,7 @@ class CarefulAdapter(HTTPAdapter):
             except RequestException as error:
                 # requests does not say which request it was
                 error.request = request
-                if is_last or request.method not in LOOKING:
+                if not left or request.method not in LOOKING:
                     raise
             else:
                 break

@@ -29,6 +29,9 @@ _TABLES: Final = {
 }
 
 
+_PLAIN: Final = (str, int, float, type(None))
+
+
 class Database:
     """The open database; lives as long as the journal is open, in one thread."""
 
@@ -139,7 +142,7 @@ def _values(kind: type[Entry], one: Entry, run_id: str) -> list[Any]:
 
 def _told(value: Any) -> Any:
     """Return a field's value as a column takes it: what is neither number nor text as JSON."""
-    if isinstance(value, str | int | float | None):
+    if isinstance(value, _PLAIN):
         return value
     if isinstance(value, tuple):
         return json.dumps([[one.pub, one.start, one.stop] if isinstance(one, Span) else one for one in value])

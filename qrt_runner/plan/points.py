@@ -58,7 +58,8 @@ def _line(point: Point, first: Point) -> str:
 
 def _differing(document: Document, first: Document) -> set[str]:
     """Return the sections in which a config may differ: points of a sweep have all others in common."""
-    return {name for name, section in document if section is not getattr(first, name)}
+    others = vars(first)
+    return {name for name, section in vars(document).items() if section is not others[name]}
 
 
 def _points(lines: Sequence[Mapping[str, Any]]) -> list[Point]:

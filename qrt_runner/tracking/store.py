@@ -178,7 +178,12 @@ class Recorder:
     def _opened(self) -> Steps:
         if self._steps is None:
             self._steps = AtOnce()
-            self._steps.do(self._choose)
+            try:
+                self._steps.do(self._choose)
+            except BaseException:
+                # Cut short, by Ctrl-C for one: it is opened with the next record.
+                self._steps = self._writer = None
+                raise
             if self._run.replay_of is not None:
                 self._steps.do(partial(self._find_originals, self._run.replay_of))
         return self._steps
