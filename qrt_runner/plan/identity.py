@@ -47,8 +47,7 @@ def keys_of(tasks: Iterable[Asked]) -> list[str]:
     """
     circuits, observables = _Told(_told_circuit), _Told(_told_observables)
     return [
-        _task_key(task, circuits.of(task.logical.circuit), observables.of(task.logical.observables))
-        for task in tasks
+        _task_key(task, circuits.of(task.logical.circuit), observables.of(task.logical.observables)) for task in tasks
     ]
 
 
