@@ -86,21 +86,24 @@ class Disk:
 @contextmanager
 def mounted(folder: Path, kib: int) -> Iterator[Disk]:
     """Lay a small file system over a folder, for as long as its keeper lives."""
-    tools = [shutil.which(name) for name in ("unshare", "nsenter", "mount")]
-    if os.geteuid() != 0 or None in tools:
-        pytest.skip("only root can mount a file system")
+    unshare, nsenter = shutil.which("unshare"), shutil.which("nsenter")
+    if unshare is None or nsenter is None:
+        pytest.skip("no file system can be mounted here")
+    # Who is not root may mount one where the system lets users be root among themselves.
+    own = [] if os.geteuid() == 0 else ["--map-root-user"]
     folder.mkdir(parents=True, exist_ok=True)
     keep = f"mount -t tmpfs -o size={kib}k none '{folder}' && echo ready && exec cat"
     pipe = subprocess.PIPE
-    line = [str(tools[0]), "--mount", "sh", "-c", keep]
+    line = [unshare, *own, "--mount", "sh", "-c", keep]
     with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as keeper:
         assert keeper.stdin is not None
         assert keeper.stdout is not None
         try:
             if keeper.stdout.readline() != "ready\n":
                 pytest.skip("no file system can be mounted here")
+            where = [f"--target={keeper.pid}", "--mount", *(["--user", "--preserve-credentials"] if own else [])]
             here = f"cd '{Path.cwd()}' && exec \"$@\""
-            yield Disk(folder, ("nsenter", f"--mount=/proc/{keeper.pid}/ns/mnt", "sh", "-c", here, "sh"))
+            yield Disk(folder, (nsenter, *where, "sh", "-c", here, "sh"))
         finally:
             keeper.stdin.close()
 

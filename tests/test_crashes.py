@@ -12,7 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from crashing import CASES, Kill, Scene, Totals, Undisturbed, check_left, chosen, play, undisturbed
+from crashing import (
+    CASES,
+    Kill,
+    Scene,
+    Totals,
+    Undisturbed,
+    check_journal,
+    check_ledger,
+    check_left,
+    chosen,
+    play,
+    undisturbed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +74,19 @@ def test_a_killed_command_is_carried_on_with(tmp_path, as_it_goes, name, kills):
     assert scene.kills == kills, scene.issued
     check_left(scene, as_it_goes(name).left)
     assert "\ncarried on with run " in scene.ended[-1].out, "it does not say so"
+
+
+def test_who_collects_need_not_submit_again(tmp_path):
+    """Killed when all jobs were submitted and their batch was open: collecting closes it."""
+    scene = Scene(CASES["submitted, then collected"], tmp_path / "played")
+    scene.folder.mkdir()
+    with scene.service() as running:
+        scene.issue(scene.words, Kill("PATCH sessions", "before"))
+        scene.until_done(scene.case.then)
+        scene.ledger = running.ledger()
+    assert len(scene.kills) == 1
+    check_ledger(scene)
+    check_journal(scene)
 
 
 @pytest.mark.slow

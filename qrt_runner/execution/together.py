@@ -65,7 +65,7 @@ def run_group(group: Group, progress: Sequence[Progress], orders: Orders) -> Ite
     attempts = [attempt for one in progress for attempt in one.underway]
     todo = orders.affordable([one.job for one in progress if one.left]) if orders.submits else []
     left_open = _left_open(group, orders)
-    if left_open and orders.submits and not todo:
+    if left_open and not todo and (orders.submits or not any(one.left for one in progress)):
         _close_left_open(group, left_open, orders)
     if todo:
         try:

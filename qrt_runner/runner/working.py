@@ -132,7 +132,9 @@ def _carried_on(diary: Diary, request: Request, outcome: Outcome) -> Work:
     outcome.kept = kept
     tasks = journal.tasks(run.id)
     kept.reopen(f"{task.point}-{task.name}" for task in tasks if task.state == "failed")
-    diary.update(pid=os.getpid(), host=socket.gethostname(), folder=near(kept.folder), interrupted=False)
+    # Where points had failed they are tried again; whoever finds this process dead must not take that for an end.
+    state = "planned" if run.state == "failed" else run.state
+    diary.update(state=state, pid=os.getpid(), host=socket.gethostname(), folder=near(kept.folder), interrupted=False)
     return work_at(diary, plan, kept, plan.refusals, points)
 
 
@@ -146,7 +148,8 @@ def work_at(diary: Diary, plan: Plan, kept: KeptRun, failing: Sequence[Refusal],
 def restored(diary: Diary, points: Mapping[int, Point]) -> Plan:
     """Return the plan of a run as it is kept; backends are opened only where there is something left to do on them."""
     run, journal = diary.run, diary.journal
-    is_done = all(job.state == "done" for job in journal.jobs(run.id))
+    is_open = any(group.state == "submitted" and not group.attached for group in journal.groups(run.id))
+    is_done = all(job.state == "done" for job in journal.jobs(run.id)) and not is_open
     return unpacked(journal.plan(run), points, away if is_done else reopened_device)
 
 

@@ -166,8 +166,8 @@ def _read(file: Path) -> Orphan | None:
 
 
 def _forget(file: Path) -> None:
-    file.unlink(missing_ok=True)
-    file.with_suffix(".lock").unlink(missing_ok=True)
+    for ending in (".json", ".new", ".lock"):
+        file.with_suffix(ending).unlink(missing_ok=True)
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
