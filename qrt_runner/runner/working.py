@@ -149,7 +149,7 @@ def restored(diary: Diary, points: Mapping[int, Point]) -> Plan:
     """Return the plan of a run as it is kept; backends are opened only where there is something left to do on them."""
     run, journal = diary.run, diary.journal
     is_open = any(group.state == "submitted" and not group.attached for group in journal.groups(run.id))
-    is_done = all(job.state == "done" for job in journal.jobs(run.id)) and not is_open
+    is_done = all(job.state == "done" for job in journal.jobs(run.id)) and not is_open and not diary.lost()
     return unpacked(journal.plan(run), points, away if is_done else reopened_device)
 
 
