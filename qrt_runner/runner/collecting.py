@@ -72,7 +72,7 @@ def collect(journal: Journal, asked: Looking) -> list[Outcome]:
         runs = chosen(journal, asked.wanted)
     except ConfigError:
         runs = []
-    if asked.wanted != "all" and not _is_newest(runs, asked.wanted):
+    if asked.wanted != "all" and not _is_newest(journal, runs, asked.wanted):
         return [_logged(find_kept(asked.wanted), asked.tracking)]
     if asked.wanted == "all":
         over = ("recorded", "cancelled")
@@ -143,10 +143,10 @@ def gather(parts: Sequence[Path], folder: Path, tracking: Tracking) -> KeptRun:
     return whole
 
 
-def _is_newest(runs: Sequence[RunEntry], wanted: str) -> bool:
+def _is_newest(journal: Journal, runs: Sequence[RunEntry], wanted: str) -> bool:
     """Tell whether the run that is meant is in the journal: of the latest, that no sweep was kept after it.
 
-    A replay has nothing to be collected.
+    A replay has nothing to be collected. The journal's order goes by no clock.
     """
     if not runs or wanted != "latest":
         return bool(runs)
@@ -154,7 +154,8 @@ def _is_newest(runs: Sequence[RunEntry], wanted: str) -> bool:
         kept = find_kept(wanted)
     except ConfigError:
         return True
-    return kept.replay_of is not None or kept.id <= runs[-1].id
+    known = {run.id for run in journal.runs()}
+    return kept.replay_of is not None or kept.id in known or kept.id <= runs[-1].id
 
 
 def _logged(kept: KeptRun, tracking: Tracking) -> Outcome:
