@@ -6,13 +6,14 @@ cache folder, and copied from then on.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
 import time
 from contextlib import closing, suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
 def made(file: Path, revision: str) -> bool:
     """Make a store where there is none, and tell whether that was possible; needs the store's lock."""
     root = artifact_root()
@@ -33,9 +37,12 @@ def made(file: Path, revision: str) -> bool:
     draft = file.with_name(f"{file.name}.{os.getpid()}.new")
     try:
         shutil.copyfile(_template(), draft)
-    except OUTSIDE:
+    except OUTSIDE as error:
         # A cache may forget, and must not fail; MLflow makes the store itself, and tells what is wrong with its place.
         draft.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            # MLflow would leave half a store there, which nobody could use once there is room.
+            raise
         return False
     try:
         if not _moved_in(draft, revision, root):
