@@ -103,7 +103,7 @@ def both_wait(service: Watched) -> Callable[[], object]:
 def only_first_ends(service: Watched) -> Callable[[], object]:
     """Have a service run the first of some jobs only; return what tells whether that is kept and another waited for."""
     # The client asks for the job that it has just submitted, and submits the next one when it has the answer.
-    service.running.arm(Fault(kind="slow", on="jobs", delay_s=2.0))
+    service.running.arm(Fault(kind="slow", on="jobs", delay_s=6.0))
 
     def holds() -> bool:
         if [job["status"] for job in service.jobs()] in (["Queued"], ["Running"]):
