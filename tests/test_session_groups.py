@@ -367,7 +367,10 @@ def test_a_job_outside_its_group_is_an_error(command, service, monkeypatch):
         return submit(self, *values, **{**named, "session_id": None})
 
     monkeypatch.setattr(Runtime, "program_run", astray)
+    # It waits in the queue: one that had run by then is read, and told of.
+    service.running.arm(Fault(kind="maintenance"))
     ended = command(*service.words, "session=dedicated")
+    service.running.lift_faults()
     (job,) = service.jobs()
     assert (job["session_id"], job["status"], ended.code) == (None, "Cancelled", 1)
     told = f"went outside dedicated {service.sessions()[0]['id']}, and was cancelled"

@@ -1,11 +1,9 @@
-"""Writes through MLflow's own client, to any store that it knows; the only module that imports MLflow."""
+"""Writes through MLflow's own client, to any store that it knows."""
 
 from __future__ import annotations
 
-import logging
-import os
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,16 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-from requests import RequestException
-from sqlalchemy.exc import SQLAlchemyError
 
-from qrt_runner.tracking.database import SQLITE, check_there, file_of, lock_of
+from qrt_runner.tracking.connecting import ERRORS, connected, locked, whole
+from qrt_runner.tracking.database import check_there, file_of
 from qrt_runner.tracking.places import leads_out
 from qrt_runner.tracking.rows import stored_value
 from qrt_runner.tracking.writer import (
     OUTSIDE,
-    POLL_S,
     SUPERSEDED_BY,
     TOLD_APART,
     Known,
@@ -35,36 +30,24 @@ from qrt_runner.tracking.writer import (
 )
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
 
     from qrt_runner.tracking.keeping import KeptRun
     from qrt_runner.tracking.records import Record
     from qrt_runner.tracking.writer import Write
 
-_ERRORS: Final = (MlflowException, RequestException, SQLAlchemyError)
 _METRICS_AT_ONCE: Final = 1000
 _PARAMS_AT_ONCE: Final = 100
-_SETTINGS: Final = {
-    # MLflow's own default of 7 waits four minutes for a server that is not there, while the results are safe on disk.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    # Two lines and a request for each run of a sweep; the table at the end names the run.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-
-
-def migrate(file: Path) -> None:
-    """Have MLflow make a SQLite store."""
-    with told(*_ERRORS):
-        _client(f"{SQLITE}{file}")
 
 
 def reconciled(run: str, experiment: str, where: str) -> int:
     """End as KILLED the MLflow runs of a run of ours that are RUNNING, and return how many these were."""
-    with told(*_ERRORS), _locked(file_of(where)):
-        client = _client(_whole(where))
+    with told(*ERRORS), locked(file_of(where)):
+        client = connected(whole(where))
         found = client.get_experiment_by_name(experiment)
         wanted = f"tags.`qrt.run` = '{run}' and attributes.status = 'RUNNING'"
         open_runs = list(_search(client, str(found.experiment_id), wanted)) if found is not None else []
@@ -82,29 +65,29 @@ class Client:
         """Remember what to write, and where; nothing is asked for yet."""
         self._run = run
         self._file = file_of(where)
-        self._where = _whole(where)
+        self._where = whole(where)
         self._opened: os.stat_result | None = None
 
     def known(self) -> Mapping[str, Sequence[Known]]:
         """Return the store's runs of the kept run."""
-        with told(*_ERRORS), _locked(self._file):
+        with told(*ERRORS), locked(self._file):
             return self._known
 
     def runs_of(self, run: str) -> Mapping[str, Sequence[Known]]:
         """Return the store's runs of any run of ours in the same experiment."""
-        with told(*_ERRORS), _locked(self._file):
+        with told(*ERRORS), locked(self._file):
             return self._found(run)
 
     def write(self, writes: Sequence[Write]) -> dict[str, str]:
         """Write records, each with its artifacts before it is ended."""
-        with told(*_ERRORS):
+        with told(*ERRORS):
             return {write.record.key: self._write(write) for write in writes}
 
     def close(self) -> None:
         """Leave the connections to MLflow, which keeps them."""
 
     def _write(self, write: Write) -> str:
-        with _locked(self._file):
+        with locked(self._file):
             if self._file is not None and self._opened is not None:
                 check_there(self._file, self._opened)
             run_id = write.run.id if write.run is not None else self._create(write)
@@ -158,7 +141,7 @@ class Client:
         try:
             yield
         except BaseException:
-            with suppress(*_ERRORS, *OUTSIDE):
+            with suppress(*ERRORS, *OUTSIDE):
                 self._end(run_id, record, "KILLED")
             raise
         if record.state != "RUNNING":
@@ -173,7 +156,7 @@ class Client:
 
     @cached_property
     def _mlflow(self) -> MlflowClient:
-        client = _client(self._where)
+        client = connected(self._where)
         self._opened = self._file.stat() if self._file is not None else None
         return client
 
@@ -201,26 +184,6 @@ class Client:
         for one in _search(self._mlflow, self._experiment, f"tags.`qrt.run` = '{run}'"):
             found.setdefault(_key_of(one), []).append(_known_of(one))
         return {key: sorted(known, key=lambda one: one.complete) for key, known in found.items()}
-
-
-def _whole(where: str) -> str:
-    """Return an address that leads to the same store from anywhere: MLflow keeps connections by address."""
-    file = file_of(where)
-    return f"{SQLITE}{file}" if file is not None else where
-
-
-def _locked(file: Path | None) -> AbstractContextManager[object]:
-    """Hold a SQLite store's lock: its migration breaks when several processes meet a fresh store at once."""
-    return lock_of(file).acquire(poll_interval=POLL_S) if file is not None else nullcontext()
-
-
-def _client(where: str) -> MlflowClient:
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    # What it says of a store that cannot be opened is told once, by our own error.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    return MlflowClient(tracking_uri=where)
 
 
 def _search(client: MlflowClient, experiment: str, wanted: str) -> Iterator[Run]:

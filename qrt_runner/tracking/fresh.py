@@ -1,4 +1,4 @@
-"""Makes fresh SQLite stores by copying one that MLflow made; may know MLflow through `client`.
+"""Makes fresh SQLite stores by copying one that MLflow made; may know MLflow through `connecting`.
 
 MLflow makes a store in 2 to 5 seconds by some sixty migrations. The first one of each version is kept in the user's
 cache folder, and copied from then on.
@@ -47,7 +47,7 @@ def made(file: Path, revision: str) -> bool:
     try:
         if not _moved_in(draft, revision, root):
             return False
-        _put(draft, file)
+        put(draft, file)
     finally:
         draft.unlink(missing_ok=True)
     return True
@@ -69,7 +69,7 @@ def _template() -> Path:
 
 def _make(template: Path) -> None:
     """Have MLflow make a store, and rename it once it is whole."""
-    from qrt_runner.tracking.client import migrate
+    from qrt_runner.tracking.connecting import migrate
 
     draft = template.with_name(f"{template.name}.{os.getpid()}.new")
     try:
@@ -78,7 +78,7 @@ def _make(template: Path) -> None:
             os.fsync(stream.fileno())
         draft.replace(template)
     finally:
-        for file in _with_leftovers(draft):
+        for file in with_leftovers(draft):
             file.unlink(missing_ok=True)
 
 
@@ -96,7 +96,7 @@ def _moved_in(draft: Path, revision: str, root: str) -> bool:
     return False
 
 
-def _put(draft: Path, file: Path) -> None:
+def put(draft: Path, file: Path) -> None:
     """Put a store in its place, unless a server that knows no lock of ours has made one there meanwhile."""
     try:
         os.link(draft, file)
@@ -109,9 +109,10 @@ def _put(draft: Path, file: Path) -> None:
 
 def _has_leftovers(file: Path) -> bool:
     """Tell whether a removed store left a journal behind, which SQLite would play into the next one."""
-    return any(leftover.exists() for leftover in _with_leftovers(file) if leftover != file)
+    return any(leftover.exists() for leftover in with_leftovers(file) if leftover != file)
 
 
-def _with_leftovers(file: Path) -> Iterator[Path]:
+def with_leftovers(file: Path) -> Iterator[Path]:
+    """Yield a store's file and those that SQLite may have put beside it."""
     for ending in ("", "-journal", "-wal", "-shm"):
         yield file.with_name(file.name + ending)
