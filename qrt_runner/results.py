@@ -151,11 +151,31 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """How far off expectation values are, and at which price."""
+
+    bias: np.ndarray
+    """Value less reference, shape (parameter sets, observables); NaN where no reference is known."""
+
+    mse_cost: np.ndarray
+    """(bias^2 + standard error^2) times cost, in seconds, shape as of `bias`; infinite where the error is."""
+
+    mean_mse_cost: np.ndarray
+    """The mean of these over the observables with a reference, shape (parameter sets,); not finite where one is not."""
+
+    cost_s: np.ndarray
+    """Quantum seconds of each parameter set: its share of those of its job, shape (parameter sets,)."""
+
+    cost_source: Literal["spent", "estimated"]
+    """Whether the platform told what was spent, or the plan's estimate stands in for it."""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """How a result compares with its reference."""
 
     ideal: np.ndarray | None = None
-    """Exact expectation values, shape (parameter sets, observables)."""
+    """Exact or known expectation values, shape (parameter sets, observables); NaN where none is known."""
 
     probabilities: tuple[Mapping[str, float], ...] | None = None
     """Exact outcome probabilities per parameter set, bit order as in `Counts.joint`."""
@@ -165,6 +185,12 @@ class Comparison:
 
     p_success: tuple[float, ...] = ()
     """Share of the shots that fell on the most probable exact outcomes, per parameter set."""
+
+    total_variation: tuple[float, ...] = ()
+    """Total variation distance of counts and exact probabilities, per parameter set."""
+
+    effect: Effect | None = None
+    """Of expectation values of which the reference tells some."""
 
 
 @dataclass(frozen=True)

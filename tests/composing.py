@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 
 from qrt_runner import SHIPPED
 from qrt_runner.launcher.containers import as_container, attempted, data_of
 from qrt_runner.launcher.judging import judge
+from qrt_runner.launcher.stencils import yaml_of
 from qrt_runner.plan import compile_plan
 from qrt_runner.results import Point
 from qrt_runner.runner import Request, run
@@ -37,12 +37,8 @@ def point_of(overrides: Sequence[str], index: int = 0) -> Point:
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
         config = compose("config", ["tracking=off", *overrides])
-    return Point(
-        index,
-        judge(data_of(attempted(partial(as_container, config, resolve=True)))),
-        partial(OmegaConf.to_yaml, config, resolve=True),
-        tuple(overrides),
-    )
+    data = data_of(attempted(partial(as_container, config, resolve=True)))
+    return Point(index, judge(data), partial(yaml_of, data), tuple(overrides))
 
 
 def plan_of(*points: Sequence[str]) -> Plan:

@@ -238,7 +238,9 @@ class Scene:
             except subprocess.TimeoutExpired:
                 started.kill()
                 out, err = started.communicate()
-                assert kill, f"{words} took longer than {_TIMEOUT_S} s: {out}{err}"
+                # What was to be killed at a step and was not reached, or hung, is no kill of ours.
+                assert kill is not None, f"{words} took longer than {_TIMEOUT_S} s: {out}{err}"
+                assert not orders, f"{words} took longer than {_TIMEOUT_S} s, to be killed {kill}: {out}{err}"
         ended = Ended(started.returncode, out, err, time.monotonic() - began)
         self.ended.append(ended)
         if ended.is_killed and kill is not None:

@@ -15,14 +15,20 @@ from qrt_runner.analysis import compared, exact_reference, expectations_from_cou
 from qrt_runner.analysis.counting import hellinger, success_probability
 from qrt_runner.circuits import LogicalCircuit
 from qrt_runner.circuits.parameters import ParameterSets
-from qrt_runner.config import Reference
+from qrt_runner.config import Ideal
 from qrt_runner.errors import ConfigError
-from qrt_runner.results import Comparison, Counts
+from qrt_runner.results import Comparison, Counts, PubResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qrt_runner.analysis import Price
     from qrt_runner.results import Expectations
+
+
+def unpriced() -> Price:
+    """Stand for a price where nobody may ask for it."""
+    raise AssertionError
 
 
 def told(
@@ -58,7 +64,8 @@ def reference(
     names = tuple(parameter.name for parameter in circuit.parameters)
     sets = ParameterSets(names, np.empty((1, 0)) if values is None else values)
     logical = LogicalCircuit(circuit, sets, operators(observables or {}), ())
-    return exact_reference(Reference(kind="ideal", max_qubits=max_qubits), logical, counting=counting)
+    section = Ideal(kind="ideal", max_qubits=max_qubits, on_unknown="refuse")
+    return exact_reference(section, logical, counting=counting)
 
 
 def ghz(width: int, *, measuring: bool = True) -> QuantumCircuit:
@@ -181,7 +188,8 @@ def test_success_probability():
 def test_comparison_goes_set_by_set():
     """Each parameter set is compared with its own exact probabilities."""
     exact = Comparison(probabilities=({"0": 1.0}, {"1": 1.0}))
-    found = compared(exact, Counts((("c", 1),), ({"0": 3, "1": 1}, {"1": 8})))
+    found = compared(exact, PubResult(Counts((("c", 1),), ({"0": 3, "1": 1}, {"1": 8}))), unpriced)
+    assert found.total_variation == pytest.approx((0.25, 0.0))
     assert found.p_success == pytest.approx((0.75, 1.0))
     assert found.hellinger == pytest.approx((0.75, 1.0))
 
@@ -249,8 +257,8 @@ def test_a_wide_circuit_that_is_not_clifford_is_refused():
     circuit.measure_all()
     assert refusal(circuit) == (
         "reference: given ideal, for a circuit of 21 qubits that is not Clifford; allowed: at most 20 qubits "
-        "(reference.max_qubits), or a Clifford circuit; remedy: reference=none, or reference.max_qubits=21 needs "
-        "3.4e+07 bytes"
+        "(reference.max_qubits), or a Clifford circuit; remedy: reference=none, or circuit.clifford=true for the "
+        "nearest Clifford circuit, or reference.max_qubits=21 needs 3.4e+07 bytes"
     )
 
 

@@ -63,6 +63,7 @@ def section(source: object, **fields: object) -> Circuit:
         "broadcast": "zip",
         "observables": {},
         "measure": "auto",
+        "clifford": False,
     }
     return Circuit.model_validate({**plain, "source": str(source), **fields})
 

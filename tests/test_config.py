@@ -26,6 +26,7 @@ from qrt_runner.config.values import VALUES_ALLOWED
 from qrt_runner.errors import ConfigError
 from qrt_runner.launcher.containers import as_container, attempted, data_of
 from qrt_runner.mitigation import judge_options
+from qrt_runner.tracking import KeptRun, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -184,14 +185,14 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             ["+frequency=3"],
             (
                 "frequency: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, "
-                "mitigation, mode, name, reference, resume, reuse, run, seed, session, sweep, tasks, tracking, "
+                "mitigation, mode, name, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, "
                 "transpile; remedy: leave frequency out"
             ),
         ),
         (
             ["+circuit.param.n=3"],
             (
-                "circuit.param: given an unknown key; allowed: broadcast, measure, name, observables, "
+                "circuit.param: given an unknown key; allowed: broadcast, clifford, measure, name, observables, "
                 "parameter_values, params, source; remedy: did you mean circuit.params?"
             ),
         ),
@@ -245,7 +246,7 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
         (
             ["backend.kind=qpu"],
             (
-                "backend.kind: given 'qpu'; allowed: aer, aer_noisy, fake, ibm, rehearsal, vendor; "
+                "backend.kind: given 'qpu'; allowed: aer, aer_noisy, fake, ibm, rehearsal, snapshot, vendor; "
                 "remedy: choose one of the group: backend=<option>"
             ),
         ),
@@ -702,6 +703,7 @@ def test_equal_requests_have_equal_fingerprints(override: str) -> None:
         "mitigation.options.twirling.enable_gates=true",
         "transpile.optimization_level=3",
         "reference=ideal",
+        "circuit.clifford=true",
     ],
 )
 def test_another_request_has_another_fingerprint(override: str) -> None:
@@ -794,11 +796,13 @@ MANDATORY = {
     "circuit/file": ["circuit.source=my.qasm"],
     "backend/fake": ["backend.name=fake_torino"],
     "backend/ibm": ["backend.name=ibm_fez"],
+    "backend/snapshot": ["backend.run=latest"],
     "backend/vendor": ["backend.source=my_provider:get_backend"],
     "mitigation/level_1": ["mode=estimator"],
     "mitigation/level_2": ["mode=estimator"],
     "mitigation/trex": ["mode=estimator"],
     "mitigation/zne": ["mode=estimator"],
+    "reference/value": ["+reference.values={zz: 1.0}"],
 }
 """What else an option needs."""
 
@@ -824,6 +828,17 @@ def first_point_of(words: Sequence[str]) -> list[str]:
     ]
 
 
+@pytest.fixture
+def _recorded() -> None:
+    """A run was recorded before in the working directory, with the calibration of its backend."""
+    calibration = b'{"backend": "acme", "qubits": {"0": []}, "gates": []}'
+    record = Record("0-main", "before", "FINISHED", {}, {}, (), {"calibration.json": calibration})
+    kept = KeptRun(Path("outputs/before"), "before", "acme", "before", grouped=False, folders=True, started_ms=0)
+    kept.begin()
+    kept.keep([record])
+
+
+@pytest.mark.usefixtures("_recorded")
 @pytest.mark.parametrize("name", FILES)
 def test_every_conf_file_composes_and_parses(name: str) -> None:
     """Every option of every group, with what it needs and nothing else."""
@@ -832,6 +847,7 @@ def test_every_conf_file_composes_and_parses(name: str) -> None:
     assert isinstance(parsed(*chosen, *MANDATORY.get(name, [])), Experiment)
 
 
+@pytest.mark.usefixtures("_recorded")
 @pytest.mark.parametrize("name", sorted({*FILES} - WITHOUT_COMMAND))
 def test_every_conf_file_starts_with_a_command_that_composes(name: str) -> None:
     """What its header tells to type is right, and is about the file."""

@@ -319,13 +319,17 @@ def test_wrong_points_of_a_batch_can_be_left_out(ternary, process: Callable[...,
     ]
 
 
-@pytest.mark.parametrize("reference", ["none", "ideal"])
+@pytest.mark.parametrize(
+    "reference",
+    [["reference=none"], ["reference=ideal"], ["reference=value", "+reference.values={zz: 1}"]],
+    ids=lambda words: words[0],
+)
 @pytest.mark.parametrize("mode", ["raw", "sampler", "estimator"])
 def test_what_is_allowed_is_what_there_is(mode, reference):
     """Every metric that a task is said to have, it has, and the headline is among them."""
-    outcome = outcome_of([f"mode={mode}", f"reference={reference}", "mode.shots=16"])
+    outcome = outcome_of([f"mode={mode}", *reference, "mode.shots=16"])
     (result,) = outcome.results
-    experiment = point_of([f"mode={mode}", f"reference={reference}", "sweep.objective=nothing"]).experiment
+    experiment = point_of([f"mode={mode}", *reference, "sweep.objective=nothing"]).experiment
     with pytest.raises(ConfigError) as refused:
         check_objective(experiment, needed=True)
     (mistake,) = refused.value.mistakes

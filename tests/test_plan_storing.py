@@ -57,6 +57,8 @@ CASES = {
     ],
     "many sets": [["turn", "+circuit.parameter_values.theta={linspace:[0,3,7]}", "backend.limits.parameter_sets=3"]],
     "reference": [["circuit=ghz", "reference=ideal"], ["reference=ideal", "mode=estimator", SHOTS]],
+    "known values": [["reference=value", "+reference.values={zz: 1}", "mode=estimator", SHOTS]],
+    "projected": [["circuit=efficient_su2", "circuit.clifford=true", "reference=ideal", "mode=estimator", SHOTS]],
     "zne": [["mode=estimator", "mitigation=zne", "backend=fake_manila", SHOTS]],
     "control flow": [["circuit=dynamic_teleport", "backend=fake_sherbrooke"]],
     "observables": [["+circuit.observables={a:ZI,b:{ZZ:0.5,XX:-1.25}}", "mode=estimator", SHOTS]],

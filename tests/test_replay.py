@@ -171,6 +171,21 @@ def test_a_run_is_computed_again_bit_for_bit(words):
     assert again.results[0].notes[0].startswith(f"replayed from run {first.run}")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("circuit=bell", "reference=value", "+reference.values={zz: 1}"),
+        ("circuit=efficient_su2", "circuit.clifford=true", "reference=ideal"),
+        ("circuit=tfim", "reference=ideal", "reference.max_qubits=2", "reference.on_unknown=skip"),
+    ],
+    ids=["known values", "Clifford projection", "no reference"],
+)
+def test_references_of_every_kind_are_computed_again(words):
+    """Bias, mean squared error times cost and what is said of them come out the same."""
+    first = outcome_of((*words, "mode=estimator", "mode.shots=128", "backend=fake_manila"))
+    assert_same(first, replayed())
+
+
 def test_a_sweep_of_several_jobs_is_computed_again():
     """Points of two modes, whose parameter sets were cut over several jobs, come out the same."""
     words = [*circuit_file("tilted", ANSATZ, "'zz': 'ZZ', 'zi': 'ZI'"), "seed=3", "backend=fake_manila"]

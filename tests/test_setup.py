@@ -47,6 +47,7 @@ parameter_values: {{}}
 broadcast: zip
 observables: {{}}
 measure: auto
+clifford: false
 """
 
 STUB = """#!/bin/sh

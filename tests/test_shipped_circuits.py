@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parent / "data"
 CONFIGS = sorted((ROOT / "conf" / "circuit").glob("*.yaml"))
 NAMES = sorted(path.stem for path in (ROOT / "circuits").glob("*.py"))
-FIELDS = ["name", "source", "params", "parameter_values", "broadcast", "observables", "measure"]
+FIELDS = ["name", "source", "params", "parameter_values", "broadcast", "observables", "measure", "clifford"]
 MEASURING = {"bernstein_vazirani": {"data"}, "dynamic_teleport": {"crz", "crx", "bob"}}
 EXACT = 1e-12
 
@@ -408,7 +408,7 @@ def test_every_circuit_has_a_config_and_every_config_a_circuit() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_has_exactly_the_fields_of_a_circuit(path: Path) -> None:
-    """Name, question, command, and all seven fields in one order."""
+    """Name, question, command, and all eight fields in one order."""
     name = path.stem
     question, command, *_ = path.read_text().splitlines()
     assert question.startswith("# ")
@@ -418,6 +418,7 @@ def test_a_config_has_exactly_the_fields_of_a_circuit(path: Path) -> None:
     assert list(fields) == FIELDS
     assert (fields["name"], fields["broadcast"], fields["observables"]) == (name, "zip", {})
     assert (fields["source"], fields["measure"]) == ("???" if name == "file" else f"circuits/{name}.py", "auto")
+    assert fields["clifford"] is False
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -426,10 +426,12 @@ def test_no_bitstring_is_a_metric(sampled, estimated, teleported):
     """Outcomes are in artifacts; the metrics are those of the table and no others."""
     always = {"circuit/depth", "circuit/two_qubit_gates", "isa/depth", "isa/two_qubit_gates"}
     always |= {"time/transpile_s", "time/queue_s", "time/run_s", "usage/quantum_s"}
-    kinds = ("ev", "std", "ideal", "error")
-    counted = {f"{kind}/zz_ends" for kind in kinds} | {"fidelity/hellinger", "p_success"}
-    assert set(sampled.run.data.metrics) == always | counted
-    assert set(estimated.run.data.metrics) == always | {
+    kinds = ("ev", "std", "ideal", "error", "bias", "effect/mse_cost")
+    compared = always | {"effect/mse_cost", "effect/cost_s"}
+    counted = {f"{kind}/zz_ends" for kind in kinds}
+    counted |= {"fidelity/hellinger", "distance/total_variation", "p_success"}
+    assert set(sampled.run.data.metrics) == compared | counted
+    assert set(estimated.run.data.metrics) == compared | {
         f"{kind}/{name}" for kind in kinds for name in ("zz", "zi", "xx")
     }
     assert set(teleported.run.data.metrics) == always | {"ev/z_bob", "std/z_bob"}
@@ -780,7 +782,7 @@ def options(group: str) -> list[str]:
 
 
 REMOTE = {"ibm", "ibm_least_busy", "vendor"}
-NEEDED = {"backend=fake": ("backend.name=fake_manila",)}
+NEEDED = {"backend=fake": ("backend.name=fake_manila",), "reference=value": ("+reference.values={zz: 1}",)}
 AROUND = {
     "backend": ("mode=raw",),
     "mode": ("backend=fake_manila",),

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qrt_runner.analysis.counting import expectations_from_counts, hellinger, success_probability
+from qrt_runner.analysis.counting import expectations_from_counts, hellinger, success_probability, total_variation
+from qrt_runner.analysis.effect import effect_of
 from qrt_runner.analysis.exact import exact_reference
-from qrt_runner.results import Comparison
+from qrt_runner.analysis.known import known_reference
+from qrt_runner.analysis.pricing import Price, Pricing
 
 if TYPE_CHECKING:
-    from qrt_runner.results import Counts
+    from collections.abc import Callable, Mapping
 
-__all__ = ["compared", "exact_reference", "expectations_from_counts"]
+    from qrt_runner.results import Comparison, Counts, PubResult
+
+__all__ = ["Price", "Pricing", "compared", "exact_reference", "expectations_from_counts", "known_reference"]
 
 
-def compared(reference: Comparison, counts: Counts | None) -> Comparison:
-    """Return a reference together with how counts compare with it, parameter set by parameter set."""
-    if counts is None or reference.probabilities is None:
-        return reference
-    pairs = list(zip(counts.joint, reference.probabilities, strict=True))
-    return Comparison(
-        reference.ideal,
-        reference.probabilities,
-        tuple(hellinger(joint, probabilities) if joint else math.nan for joint, probabilities in pairs),
-        tuple(success_probability(joint, probabilities) if joint else math.nan for joint, probabilities in pairs),
+def compared(reference: Comparison, result: PubResult, price: Callable[[], Price]) -> Comparison:
+    """Return a reference together with how a result compares with it, parameter set by parameter set.
+
+    Args:
+        reference: What the result should have been.
+        result: Counts, expectation values, or both.
+        price: Tells what they cost.
+    """
+    if result.counts is not None and reference.probabilities is not None:
+        reference = _with_distances(reference, result.counts, reference.probabilities)
+    if result.expectations is not None and reference.ideal is not None:
+        reference = replace(reference, effect=effect_of(result.expectations, reference.ideal, price()))
+    return reference
+
+
+def _with_distances(
+    reference: Comparison, counts: Counts, probabilities: tuple[Mapping[str, float], ...]
+) -> Comparison:
+    pairs = list(zip(counts.joint, probabilities, strict=True))
+
+    def by_set(distance: Callable[[Mapping[str, int], Mapping[str, float]], float]) -> tuple[float, ...]:
+        return tuple(distance(joint, exact) if joint else math.nan for joint, exact in pairs)
+
+    return replace(
+        reference,
+        hellinger=by_set(hellinger),
+        p_success=by_set(success_probability),
+        total_variation=by_set(total_variation),
     )

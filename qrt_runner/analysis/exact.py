@@ -1,10 +1,11 @@
 """The ideal reference: exact expectation values and probabilities; knows numpy and qiskit.
 
-By statevector up to a stated width, by stabilizers for Clifford circuits of any width, else refused.
+By statevector up to a stated width, by stabilizers for Clifford circuits of any width, else refused or left out.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from qiskit.quantum_info import Clifford, StabilizerState, Statevector
 
 from qrt_runner.analysis.counting import joint_places
 from qrt_runner.circuits import kind_of, measured_bits
-from qrt_runner.errors import refuse
+from qrt_runner.errors import ConfigError, refuse
 from qrt_runner.results import Comparison
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ _MOST_RANDOM_BITS: Final = 16
 _NEGLIGIBLE: Final = 1e-12
 
 
-def exact_reference(section: config.Reference, logical: LogicalCircuit, *, counting: bool) -> Comparison:
-    """Return the exact numbers of a circuit, for each of its parameter sets.
+def exact_reference(section: config.Ideal, logical: LogicalCircuit, *, counting: bool) -> Comparison:
+    """Return the exact numbers of a circuit, for each of its parameter sets; what has none is left out where told so.
 
     Args:
         section: The reference asked for.
@@ -40,21 +41,32 @@ def exact_reference(section: config.Reference, logical: LogicalCircuit, *, count
         counting: Whether outcome probabilities are wanted beside expectation values.
 
     Raises:
-        ConfigError: Where the circuit is too wide, or follows measurement outcomes.
+        ConfigError: Where the circuit is too wide, or follows measurement outcomes, and that is not to be skipped.
     """
+    found = Comparison()
+    try:
+        states = _states(section, logical)
+        ideal = np.array([[_value(state, operator) for operator in logical.observables.values()] for state in states])
+        found = Comparison(ideal=ideal if logical.observables else None)
+        if counting:
+            found = replace(found, probabilities=tuple(_probabilities(state, logical.circuit) for state in states))
+    except ConfigError:
+        if section.on_unknown == "refuse":
+            raise
+    return found
+
+
+def _states(section: config.Ideal, logical: LogicalCircuit) -> list[ExactState]:
+    """Return the state that each parameter set ends in."""
     if kind_of(logical.circuit) == "dynamic":
         given = "ideal, for a circuit with mid-circuit measurement, reset or control flow"
         raise refuse("reference", given, "ideal for circuits that measure at their end only", "reference=none")
     bare = logical.circuit.remove_final_measurements(inplace=False)
-    states = [_state(bare.assign_parameters(row) if bare.parameters else bare, section) for row in logical.sets.values]
-    ideal = np.array([[_value(state, operator) for operator in logical.observables.values()] for state in states])
-    if not counting:
-        return Comparison(ideal=ideal)
-    probabilities = tuple(_probabilities(state, logical.circuit) for state in states)
-    return Comparison(ideal=ideal if logical.observables else None, probabilities=probabilities)
+    values = logical.sets.of(bare)
+    return [_state(bare.assign_parameters(row) if bare.parameters else bare, section) for row in values]
 
 
-def _state(circuit: QuantumCircuit, section: config.Reference) -> ExactState:
+def _state(circuit: QuantumCircuit, section: config.Ideal) -> ExactState:
     if circuit.num_qubits <= section.max_qubits:
         return Statevector(circuit)
     try:
@@ -62,8 +74,9 @@ def _state(circuit: QuantumCircuit, section: config.Reference) -> ExactState:
     except QiskitError:
         given = f"ideal, for a circuit of {circuit.num_qubits} qubits that is not Clifford"
         allowed = f"at most {section.max_qubits} qubits (reference.max_qubits), or a Clifford circuit"
-        remedy = f"reference.max_qubits={circuit.num_qubits} needs {16 * 2.0**circuit.num_qubits:.1e} bytes"
-        raise refuse("reference", given, allowed, f"reference=none, or {remedy}") from None
+        memory = f"reference.max_qubits={circuit.num_qubits} needs {16 * 2.0**circuit.num_qubits:.1e} bytes"
+        remedy = f"reference=none, or circuit.clifford=true for the nearest Clifford circuit, or {memory}"
+        raise refuse("reference", given, allowed, remedy) from None
 
 
 def _value(state: ExactState, operator: SparsePauliOp) -> float:

@@ -40,6 +40,10 @@ def open_device(section: Backend) -> Device:
         return open_noisy(section)
     if isinstance(section, config.Fake):
         return open_fake(section)
+    if isinstance(section, config.Snapshot):
+        from qrt_runner.backends.snapshots import open_snapshot
+
+        return open_snapshot(section)
     from qrt_runner.backends.remote import open_ibm, open_vendor
 
     if isinstance(section, config.Rehearsal):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from qrt_runner.errors import AccessError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from qiskit.providers import BackendV2
     from qiskit.transpiler import Target
 
 Where = Literal["simulator", "ibm", "vendor"]
+TIMING: Final = ("dt", "granularity", "min_length", "pulse_alignment", "acquire_alignment")
+"""What a target says of the times at which instructions can begin and end."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,15 @@ class Device:
     shrinks: bool = False
     """Whether circuits are simulated on their active qubits only."""
 
+    reads_evenly: bool = False
+    """Whether 0 and 1 are misread alike, by the calibration's `readout_error`, as where noise is made of a target."""
+
+    numbers: tuple[int, ...] = ()
+    """The number that each qubit of `gates` has on the backend, where those are a part of its qubits only."""
+
     @property
     def num_qubits(self) -> float:
-        """Number of qubits; infinite where the backend names none."""
+        """Number of qubits that circuits are lowered to; infinite where the backend names none."""
         width = self.target.num_qubits
         return float("inf") if width is None else int(width)
 
@@ -63,6 +72,8 @@ class Device:
 
     def calibration(self, qubits: Sequence[int]) -> dict[str, Any] | None:
         """Return the properties of these qubits and of the gates between them; None where the backend has none.
+
+        With what the backend can do on them, this is all of which a simulator of them is made again.
 
         Raises:
             AccessError: Where a service does not give them.
@@ -80,6 +91,8 @@ class Device:
                 str(qubit): everything["qubits"][qubit] for qubit in qubits if qubit < len(everything["qubits"])
             },
             "gates": gates,
+            "reads_evenly": self.reads_evenly,
+            "target": _told_target(self.backend.target, chosen),
         }
 
     def _properties(self) -> Any:
@@ -95,3 +108,13 @@ class Device:
             told = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             msg = f"backend: the properties of {self.name} could not be read ({told}); remedy: try again"
             raise AccessError(msg) from error
+
+
+def _told_target(target: Target, qubits: AbstractSet[int]) -> dict[str, Any]:
+    """Return the timing of a target and, for each operation, where it acts among these qubits: None for everywhere."""
+    places = {
+        name: None if where is None or None in where else sorted(list(place) for place in where if set(place) <= qubits)
+        for name, where in ((name, target[name]) for name in sorted(target.operation_names))
+    }
+    timing = {name: getattr(target, name) for name in TIMING}
+    return {"num_qubits": target.num_qubits, **timing, "operations": places}

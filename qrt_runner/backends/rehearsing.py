@@ -52,7 +52,7 @@ def open_rehearsal(section: config.Rehearsal) -> Device:
         told = " ".join(str(error).split())[:300]
         msg = f"backend: the rehearsal refused ({type(error).__name__}: {told}); remedy: other backend.faults"
         raise AccessError(msg) from error
-    return Device(backend.name, backend, "ibm", noisy=True)
+    return Device(backend.name, backend, "ibm", noisy=True, reads_evenly=True)
 
 
 def _opened(section: config.Rehearsal, settings: Settings) -> IBMBackend:

@@ -36,7 +36,7 @@ _CONTROL_FLOW: Final = ("if_else", "for_loop", "while_loop", "switch_case", "bre
 
 def open_aer(section: config.Aer) -> Device:
     """Open the ideal Aer simulator."""
-    settings = _settings(section)
+    settings = settings_of(section)
     simulator = AerSimulator(**settings)
     simulator.set_max_qubits(_WIDEST)
     return Device(
@@ -53,9 +53,8 @@ def open_aer(section: config.Aer) -> Device:
 def open_noisy(section: config.AerNoisy) -> Device:
     """Open Aer with the noise of a fake device."""
     fake = fake_class(section.name)()
-    return Device(
-        f"aer_noisy({section.name})", fake, "simulator", noisy=True, settings=_settings(section), shrinks=True
-    )
+    name, settings = f"aer_noisy({section.name})", settings_of(section)
+    return Device(name, fake, "simulator", noisy=True, settings=settings, shrinks=True, reads_evenly=True)
 
 
 def open_fake(section: config.Fake) -> Device:
@@ -69,6 +68,7 @@ def open_fake(section: config.Fake) -> Device:
         noisy=True,
         settings=settings,
         shrinks=True,
+        reads_evenly=True,
         method=method,
     )
 
@@ -85,7 +85,8 @@ def fake_names() -> list[str]:
     return sorted(_fakes())
 
 
-def _settings(section: config.Aer | config.AerNoisy) -> dict[str, Any]:
+def settings_of(section: config.Aer | config.AerNoisy | config.Snapshot) -> dict[str, Any]:
+    """Return Aer's options as a section of ours chooses them."""
     return {
         "method": section.method,
         "precision": section.precision,
@@ -127,7 +128,7 @@ class _Part(BackendV2):
 
     def __init__(self, whole: BackendV2, qubits: Sequence[int]) -> None:
         super().__init__(name=whole.name)
-        self._target = _part_of(whole.target, qubits)
+        self._target = part_of(whole.target, qubits)
 
     @property
     def target(self) -> Target:
@@ -148,7 +149,14 @@ class _Part(BackendV2):
         raise NotImplementedError
 
 
-def _part_of(target: Target, qubits: Sequence[int]) -> Target:
+def part_of(target: Target, qubits: Sequence[int], *, flow: bool = False) -> Target:
+    """Return what a target holds of some qubits, renumbered from 0 in the order given.
+
+    Args:
+        target: The whole.
+        qubits: Their numbers in it.
+        flow: Whether control flow is kept; Aer knows it by itself.
+    """
     index = {qubit: position for position, qubit in enumerate(qubits)}
     properties = target.qubit_properties
     part = Target(
@@ -163,7 +171,9 @@ def _part_of(target: Target, qubits: Sequence[int]) -> Target:
     for name in target.operation_names:
         operation, places = target.operation_from_name(name), target[name]
         if isinstance(operation, type) or None in places:
-            # Global instructions (control flow) have no place; Aer knows them by itself.
+            # Global instructions (control flow) have no place.
+            if flow:
+                part.add_instruction(operation, name=name)
             continue
         inside = {
             tuple(index[qubit] for qubit in place): value

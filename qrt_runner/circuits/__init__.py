@@ -15,6 +15,7 @@ from qiskit import qasm3, qpy
 from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_of, measured_bits
 from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of, operators_of
 from qrt_runner.circuits.parameters import ParameterSets, parameter_sets
+from qrt_runner.circuits.projection import Projection, clifford_projected, moved_files, without_moved
 from qrt_runner.circuits.sources import Source, open_source, with_registers
 from qrt_runner.errors import CircuitError, ConfigError, Mistake, refuse
 
@@ -32,15 +33,18 @@ __all__ = [
     "ParameterSets",
     "ask",
     "ask_instead",
+    "clifford_projected",
     "drawn",
     "is_diagonal",
     "kind_of",
     "load",
     "logical_files",
     "measured_bits",
+    "moved_files",
     "open_circuit",
     "qpy_bytes",
     "values_of",
+    "without_moved",
 ]
 
 _DRAWN_QUBITS: Final = 40
@@ -55,6 +59,8 @@ class OpenedCircuit:
     """With measurements for a counting mode, without final ones for the estimator."""
 
     source: Source
+    projection: Projection | None = None
+    """Where the circuit's angles went, if it was to be Clifford."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,13 @@ class LogicalCircuit:
     """Those that the mode can tell: any for the estimator, diagonal ones of measured qubits for counts."""
 
     notes: tuple[str, ...]
-    """Which of the circuit file's own observables were left out, and why."""
+    """Which of the circuit file's own observables were left out, and why, and what was done to the circuit."""
+
+    left_out: tuple[str, ...] = ()
+    """Names of those observables."""
+
+    own: Observables | None = None
+    """The observables that its task asked for, where others are asked for now."""
 
 
 def load(section: config.Circuit, mode: str, path: str = "circuit") -> LogicalCircuit:
@@ -96,8 +108,13 @@ def open_circuit(section: config.Circuit, mode: str, path: str = "circuit") -> O
     with _failing_alone():
         source = with_registers(open_source(section, path), path)
     if mode == "estimator":
-        return OpenedCircuit(for_estimating(source.circuit, path), source)
-    return OpenedCircuit(for_counting(source.circuit, section.measure, path), source)
+        circuit = for_estimating(source.circuit, path)
+    else:
+        circuit = for_counting(source.circuit, section.measure, path)
+    if not section.clifford:
+        return OpenedCircuit(circuit, source)
+    projection = clifford_projected(circuit, path)
+    return OpenedCircuit(projection.circuit, source, projection)
 
 
 def values_of(opened: OpenedCircuit, section: config.Circuit, path: str = "circuit") -> ParameterSets:
@@ -106,8 +123,10 @@ def values_of(opened: OpenedCircuit, section: config.Circuit, path: str = "circu
     Raises:
         CircuitError: Where they do not fit its parameters.
     """
+    circuit = opened.circuit if opened.projection is None else opened.source.circuit
     with _failing_alone():
-        return parameter_sets(section, opened.circuit, path)
+        asked = parameter_sets(section, circuit, path)
+    return asked if opened.projection is None else opened.projection.sets(asked)
 
 
 def ask(opened: OpenedCircuit, section: config.Circuit, mode: str, path: str = "circuit") -> LogicalCircuit:
@@ -117,7 +136,7 @@ def ask(opened: OpenedCircuit, section: config.Circuit, mode: str, path: str = "
         CircuitError: Where the circuit's parameters cannot be bound.
         ConfigError: Where the observables do not fit the circuit, or the mode cannot tell them.
     """
-    circuit = opened.circuit
+    circuit, told = opened.circuit, opened.projection.notes if opened.projection is not None else ()
     sets = values_of(opened, section, path)
     observables = observables_of(section, opened.source, path)
     if mode == "estimator":
@@ -125,12 +144,12 @@ def ask(opened: OpenedCircuit, section: config.Circuit, mode: str, path: str = "
             given = "none, and the circuit file has none of its own"
             remedy = f"'+{path}.observables={{zz: {'Z' * min(circuit.num_qubits, 8)}}}', or mode=sampler"
             raise refuse(f"{path}.observables", given, "at least one observable in mode=estimator", remedy)
-        return LogicalCircuit(circuit, sets, observables, ())
+        return LogicalCircuit(circuit, sets, observables, told)
     kept, reasons = _countable(observables, circuit)
     if section.observables:
         _refuse(reasons, f"{path}.observables", "mode=estimator")
     notes = [f"observable {name} left out: {reason}; mode=estimator tells it" for name, reason in reasons.items()]
-    return LogicalCircuit(circuit, sets, kept, tuple(notes))
+    return LogicalCircuit(circuit, sets, kept, (*told, *notes), tuple(reasons))
 
 
 def ask_instead(
@@ -151,7 +170,7 @@ def ask_instead(
     if mode != "estimator":
         _, reasons = _countable(wanted, logical.circuit)
         _refuse(reasons, path, "a run of the circuit with mode=estimator")
-    return replace(logical, observables=wanted)
+    return replace(logical, observables=wanted, own=logical.observables if logical.own is None else logical.own)
 
 
 @contextmanager

@@ -25,10 +25,14 @@ class ParameterSets:
     """Values of a circuit's free parameters."""
 
     names: tuple[str, ...]
-    """In the order of `QuantumCircuit.parameters`."""
+    """In the order of `QuantumCircuit.parameters`; a projected circuit's moved angles follow what was asked for."""
 
     values: np.ndarray
     """Shape (parameter sets, parameters); one set of no parameters for a circuit without any."""
+
+    def of(self, circuit: QuantumCircuit) -> np.ndarray:
+        """Return the values of a circuit's parameters, chosen by name, shape (parameter sets, its parameters)."""
+        return self.values[:, [self.names.index(parameter.name) for parameter in circuit.parameters]]
 
 
 def parameter_sets(section: config.Circuit, circuit: QuantumCircuit, path: str = "circuit") -> ParameterSets:

@@ -1,6 +1,17 @@
 """An experiment as frozen, validated sections; may know pydantic, and neither Hydra nor qiskit nor MLflow."""
 
-from qrt_runner.config.backends import Aer, AerNoisy, Backend, Fake, Filters, Ibm, Limits, Rehearsal, Vendor
+from qrt_runner.config.backends import (
+    Aer,
+    AerNoisy,
+    Backend,
+    Fake,
+    Filters,
+    Ibm,
+    Limits,
+    Rehearsal,
+    Snapshot,
+    Vendor,
+)
 from qrt_runner.config.explaining import nearest, shown
 from qrt_runner.config.folders import caches_folder, state_folder
 from qrt_runner.config.parsing import (
@@ -13,6 +24,7 @@ from qrt_runner.config.parsing import (
     merged_mistakes,
     parse,
 )
+from qrt_runner.config.references import Ideal, Known, NoReference, Reference
 from qrt_runner.config.secrets import secrets_in, secrets_in_overrides
 from qrt_runner.config.sections import (
     Budget,
@@ -21,7 +33,6 @@ from qrt_runner.config.sections import (
     Mitigation,
     Mode,
     Raw,
-    Reference,
     Replay,
     Sampler,
     Session,
@@ -45,10 +56,13 @@ __all__ = [
     "File",
     "Filters",
     "Ibm",
+    "Ideal",
+    "Known",
     "Limits",
     "Linspace",
     "Mitigation",
     "Mode",
+    "NoReference",
     "OptionsJudge",
     "Random",
     "Raw",
@@ -58,6 +72,7 @@ __all__ = [
     "Sampler",
     "Session",
     "ShowCache",
+    "Snapshot",
     "Task",
     "Tracking",
     "Transpile",

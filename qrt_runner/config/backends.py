@@ -69,6 +69,18 @@ class Fake(_Limited):
     """Name of the fake device, such as `fake_manila`."""
 
 
+class Snapshot(_Simulated):
+    """The backend of a recorded run as it was then: simulated with the noise of its calibration."""
+
+    kind: Literal["snapshot"]
+    run: Annotated[str, Field(min_length=1, examples=["latest"])]
+    """A recorded run: its id, `latest`, a folder in which results are kept, or a `calibration.json`."""
+    name: Annotated[str, Field(min_length=1)] | None
+    """How tables and MLflow call it; null for the name of the run's backend with `_snapshot` behind it."""
+    calibration: str
+    """What the run recorded of its backend, as JSON; looked up by `run`."""
+
+
 class Filters(Section):
     """Which of the account's backends come into question when none is named."""
 
@@ -137,4 +149,4 @@ class Vendor(_Limited):
     """Keyword arguments of that callable."""
 
 
-Backend = Annotated[Aer | AerNoisy | Fake | Ibm | Rehearsal | Vendor, Discriminator("kind")]
+Backend = Annotated[Aer | AerNoisy | Fake | Ibm | Rehearsal | Snapshot | Vendor, Discriminator("kind")]

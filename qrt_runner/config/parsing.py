@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in, shown
 from qrt_runner.config.fields import Seed, without_unset
+from qrt_runner.config.references import Reference, reference_mistakes
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
     Action,
@@ -21,7 +22,6 @@ from qrt_runner.config.sections import (
     Journal,
     Mitigation,
     Mode,
-    Reference,
     Session,
     Sweep,
     Tracking,
@@ -67,6 +67,8 @@ class Document(Section):
     """The one seed: simulators, twirling and (by `transpile.seed`) the transpiler; null for fresh randomness."""
     run: Annotated[str, Field(min_length=1, examples=["latest"])] | None
     """Id of the run that an action is about, or `latest`, or `all`."""
+    runs: list[Annotated[str, Field(min_length=1, examples=["latest"])]]
+    """Runs that are compared, the first with each other one: ids, folders, or `latest`; empty for the latest two."""
     resume: Annotated[Literal["auto", "never", "required"], Field(examples=["never"])]
     """Whether a command carries on with an interrupted run of its own: where there is one, never, or nothing else."""
     reuse: bool
@@ -110,7 +112,7 @@ def parse(data: Mapping[str, Any], judge_options: OptionsJudge | None = None) ->
         raise ConfigError(secrets)
     if unwritable := unspeakable(data):
         raise ConfigError(unwritable)
-    mistakes = combination_mistakes(data, judge_options)
+    mistakes = [*combination_mistakes(data, judge_options), *reference_mistakes(data)]
     try:
         document = Document.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:

@@ -41,6 +41,8 @@ class Circuit(Section):
     """Named observables; empty takes those of the circuit file."""
     measure: Measure
     """`auto` measures all qubits where a counting mode finds no measurement; or `never`; or the qubits to measure."""
+    clifford: Annotated[bool, Field(examples=["true"])]
+    """Whether every angle is moved to the nearest one that leaves the circuit Clifford: exact values at any width."""
 
     @model_validator(mode="before")
     @classmethod
@@ -126,14 +128,6 @@ class Transpile(Section):
     """Size of the cache, in MiB; beyond it the least recently used circuits go."""
 
 
-class Reference(Section):
-    """What the results are compared with."""
-
-    kind: Literal["none", "ideal"]
-    max_qubits: Annotated[int, Field(ge=1, le=28, examples=[20])]
-    """The widest circuit whose statevector is computed; Clifford circuits go beyond it."""
-
-
 class Tracking(Section):
     """Where results are logged."""
 
@@ -185,6 +179,12 @@ class Replay(Section):
     """Counts as they were measured, or corrected by the readout errors of the device's calibration at run time."""
 
 
+class Compare(Section):
+    """The command shows what changed between runs: results, calibration, config and versions."""
+
+    kind: Literal["compare"]
+
+
 class ShowCache(Section):
     """The command shows the transpiled circuits that are kept on disk."""
 
@@ -193,7 +193,7 @@ class ShowCache(Section):
     """Whether they are removed."""
 
 
-Action = Annotated[Run | Submit | Status | Collect | Cancel | Replay | ShowCache, Discriminator("kind")]
+Action = Annotated[Run | Submit | Status | Collect | Cancel | Replay | Compare | ShowCache, Discriminator("kind")]
 
 
 class Journal(Section):

@@ -24,6 +24,7 @@ from qrt_runner.errors import QrtError
 from qrt_runner.launcher.judging import check_composed, check_sweep
 from qrt_runner.launcher.moding import mode_known
 from qrt_runner.launcher.points import Points
+from qrt_runner.launcher.recorded import recorded
 from qrt_runner.launcher.refusing import hydra_errors_told
 from qrt_runner.launcher.running import Ran, ran_in, run_batch, run_point
 from qrt_runner.launcher.sweeping import forget_sweep, noted_sweep, sweep_of
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 OmegaConf.register_new_resolver("qrt.equal", lambda one, other: one == other, replace=True)
 """For a default that follows from another field: `${qrt.equal:${mode.kind},estimator}`."""
+
+OmegaConf.register_new_resolver("qrt.recorded", recorded, replace=True)
+"""For what a recorded run tells of its backend: `${qrt.recorded:backend.run,journal.folder}`."""
 
 
 @dataclass(frozen=True)

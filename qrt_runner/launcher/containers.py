@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from qrt_runner.errors import refuse
+from qrt_runner.errors import ConfigError, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,11 +120,20 @@ def data_of(found: Container | OmegaConfBaseException) -> Container:
         ConfigError: Where an interpolation did not resolve.
     """
     if isinstance(found, OmegaConfBaseException):
+        if (refusal := _refusal_in(found)) is not None:
+            raise refusal from found
         path = str(getattr(found, "full_key", None) or "the config")
         told = " ".join(str(found).split())
         raise refuse(path, told, "interpolations that resolve", "mend the interpolation") from found
     data: Container = _without_missing(found)
     return data
+
+
+def _refusal_in(error: BaseException | None) -> ConfigError | None:
+    """Return the refusal of one of our own resolvers, which omegaconf wraps in an error of its own."""
+    while error is not None and not isinstance(error, ConfigError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _without_missing(value: Any) -> Any:

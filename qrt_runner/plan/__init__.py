@@ -5,6 +5,7 @@ Knows the modules above it; knows neither Hydra nor MLflow, and submits nothing.
 
 from qrt_runner.plan.compiling import compile_plan
 from qrt_runner.plan.identity import request_key, task_keys
+from qrt_runner.plan.parts import stored_calibrations
 from qrt_runner.plan.points import stored_points
 from qrt_runner.plan.records import Group, Job, Place, Plan, PlannedTask, Program, Refusal
 from qrt_runner.plan.restoring import StoredDevice, away, reopened_device, unpacked
@@ -24,6 +25,7 @@ __all__ = [
     "packed",
     "reopened_device",
     "request_key",
+    "stored_calibrations",
     "stored_points",
     "task_keys",
     "unpacked",

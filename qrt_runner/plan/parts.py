@@ -97,6 +97,16 @@ def plan_in(parts: Mapping[str, bytes]) -> dict[str, Any]:
     return content
 
 
+def stored_calibrations(parts: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Return what a stored plan tells of the qubits that its circuits use; nothing where no backend told.
+
+    Raises:
+        JournalError: Where it is damaged, or of another format than this version writes.
+    """
+    with reading(PLAN):
+        return [one for one in plan_in(parts)["calibrations"] if one is not None]
+
+
 def written_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
     """Return circuits as QPY.
 

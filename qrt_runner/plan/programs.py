@@ -43,7 +43,8 @@ class Programs:
         """Open a circuit once for all tasks that differ only in parameter values and observables."""
         circuit = task.circuit
         estimating = task.mode.kind == "estimator"
-        key = json.dumps([circuit.source, circuit.params, circuit.measure, estimating], sort_keys=True)
+        asked = [circuit.source, circuit.params, circuit.measure, circuit.clifford, estimating]
+        key = json.dumps(asked, sort_keys=True)
         return once(self.circuits, key, lambda: (open_circuit(task.circuit, task.mode.kind, path), key))
 
     def program(self, opened: OpenedCircuit, circuit_key: str, document: Document) -> tuple[Program, str]:

@@ -1,4 +1,7 @@
-"""What is done about earlier runs: status, collect, cancel, replay; knows the modules above it, and prints nothing."""
+"""What is done about earlier runs: status, collect, cancel, replay, compare; knows the modules above it.
+
+It prints nothing: it returns what is to be said.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from qrt_runner.journal import Journal
 from qrt_runner.runner.cancelling import cancel
 from qrt_runner.runner.closing import where
 from qrt_runner.runner.collecting import Looking, collect
+from qrt_runner.runner.comparing import compare
 from qrt_runner.runner.reconciling import reconcile_dead
 from qrt_runner.runner.replaying import replay
 from qrt_runner.runner.showing import shown_status
@@ -83,7 +87,17 @@ def _replay(document: Document, journal: Journal, asked: Looking) -> Acted:
     return Acted(lines, outcome.troubles, outcome.exit_code)
 
 
-_ACTS: Final[dict[str, Act]] = {"collect": _collect, "cancel": _cancel, "status": _status, "replay": _replay}
+def _compare(document: Document, journal: Journal, asked: Looking) -> Acted:
+    return Acted(compare(journal, document.runs, asked))
+
+
+_ACTS: Final[dict[str, Act]] = {
+    "collect": _collect,
+    "cancel": _cancel,
+    "status": _status,
+    "replay": _replay,
+    "compare": _compare,
+}
 
 
 def _together(outcomes: Sequence[Outcome], lines: Sequence[str]) -> Acted:

@@ -18,7 +18,7 @@ _SIZES: Final = ("circuit/depth", "circuit/two_qubit_gates", "isa/depth", "isa/t
 
 
 def objective_of(result: TaskResult, name: str | None) -> float | None:
-    """Return a task's metric for its first parameter set, nan where the task failed.
+    """Return a task's metric for its first parameter set, nan where the task failed or no reference is known of it.
 
     Args:
         result: What happened.
@@ -29,7 +29,7 @@ def objective_of(result: TaskResult, name: str | None) -> float | None:
         return math.nan
     if name is None:
         return next((value for _, value in _headlines(result)), None)
-    return {**dict(_details(result)), **dict(_headlines(result)), **result.sizes}[name]
+    return {**dict(_details(result)), **dict(_headlines(result)), **result.sizes}.get(name, math.nan)
 
 
 def check_objective(experiment: Experiment, *, needed: bool) -> None:
@@ -50,8 +50,8 @@ def check_objective(experiment: Experiment, *, needed: bool) -> None:
     except ConfigError:
         # A circuit that cannot be loaded is told where it is compiled, by its own path.
         return
-    counting, compared = task.mode.kind != "estimator", experiment.document.reference.kind != "none"
-    allowed = objectives(list(observables), counting=counting, compared=compared)
+    counting, reference = task.mode.kind != "estimator", experiment.document.reference.kind
+    allowed = objectives(list(observables), reference, counting=counting)
     if name is None and allowed[0] in _SIZES:
         given = "null for a task without observables and reference"
         raise refuse("sweep.objective", given, ", ".join(allowed), f"reference=ideal, or sweep.objective={allowed[0]}")
@@ -59,11 +59,13 @@ def check_objective(experiment: Experiment, *, needed: bool) -> None:
         raise refuse("sweep.objective", name, ", ".join(allowed), f"sweep.objective={allowed[0]}")
 
 
-def objectives(observables: Sequence[str], *, counting: bool, compared: bool) -> list[str]:
-    """Return the metrics that a task will have, by its observables, its mode and whether it has a reference."""
-    kinds = ("ev", "std", "ideal", "error") if compared else ("ev", "std")
-    counted = ["fidelity/hellinger", "p_success"] if counting and compared else []
-    return [*(f"{kind}/{name}" for kind in kinds for name in observables), *counted, *_SIZES]
+def objectives(observables: Sequence[str], reference: str, *, counting: bool) -> list[str]:
+    """Return the metrics that a task will have, by its observables, its mode and the kind of its reference."""
+    kinds = ("ev", "std") if reference == "none" else ("ev", "std", "ideal", "error", "bias", "effect/mse_cost")
+    effects = ["effect/mse_cost", "effect/cost_s"] if reference != "none" and observables else []
+    counted = ["fidelity/hellinger", "p_success", "distance/total_variation"]
+    counted = counted if counting and reference == "ideal" else []
+    return [*(f"{kind}/{name}" for kind in kinds for name in observables), *effects, *counted, *_SIZES]
 
 
 def _headlines(result: TaskResult) -> Iterator[tuple[str, float]]:
@@ -77,10 +79,18 @@ def _headlines(result: TaskResult) -> Iterator[tuple[str, float]]:
 
 
 def _details(result: TaskResult) -> Iterator[tuple[str, float]]:
-    found, ideal = result.expectations, result.comparison.ideal
+    found, ideal, effect = result.expectations, result.comparison.ideal, result.comparison.effect
+    if result.comparison.total_variation:
+        yield "distance/total_variation", float(result.comparison.total_variation[0])
     for column, name in enumerate(found.names if found is not None else ()):
         assert found is not None
         yield f"std/{name}", float(found.errors[0, column])
         if ideal is not None:
             yield f"ideal/{name}", float(ideal[0, column])
             yield f"error/{name}", float(found.values[0, column] - ideal[0, column])
+        if effect is not None:
+            yield f"bias/{name}", float(effect.bias[0, column])
+            yield f"effect/mse_cost/{name}", float(effect.mse_cost[0, column])
+    if effect is not None:
+        yield "effect/mse_cost", float(effect.mean_mse_cost[0])
+        yield "effect/cost_s", float(effect.cost_s[0])

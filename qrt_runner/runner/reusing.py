@@ -48,12 +48,12 @@ def reused_results(journal: Journal, tasks: Sequence[Reused]) -> Iterator[TaskRe
             run, point, name = found[task.key]
             sources.setdefault(run, {}).setdefault((point, name), []).append(task)
     for run, wanted in sources.items():
-        for result in _results_of(journal, run):
+        for result in results_of(journal, run):
             for task in wanted.get((result.point.index, result.name), ()):
                 yield _as_asked(result, task, run)
 
 
-def _results_of(journal: Journal, run: str) -> Iterator[TaskResult]:
+def results_of(journal: Journal, run: str) -> Iterator[TaskResult]:
     """Compute the results of a run again from what is kept of it."""
     parts = journal.plan(journal.run(run))
     plan = unpacked(parts, stored_points(parts), away)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from qrt_runner.analysis import expectations_from_counts
 from qrt_runner.analysis.readout import PATH, readout_errors
 from qrt_runner.circuits import ask_instead
-from qrt_runner.config import Aer, AerNoisy, Fake, Rehearsal
+from qrt_runner.config import Aer, AerNoisy, Fake, Rehearsal, Snapshot
 from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.runner.scattering import as_measured, reference_of
 
@@ -119,8 +119,10 @@ def _errors_of(task: PlannedTask) -> dict[int, ReadoutError]:
     if experiment.tasks[task.name].mode.kind == "estimator":
         given = "calibration, for results of the estimator, which are expectation values of several bases"
         raise refuse(PATH, given, "calibration for counts: mode=raw and mode=sampler", f"{PATH}=as_measured")
-    asymmetric = not isinstance(experiment.document.backend, _SIMULATED)
-    found = readout_errors(program.calibration, task.logical.circuit, program.lowered.isa, asymmetric=asymmetric)
+    backend, told = experiment.document.backend, program.calibration
+    evenly = isinstance(backend, Snapshot) and told is not None and told.get("reads_evenly")
+    asymmetric = not (evenly or isinstance(backend, _SIMULATED))
+    found = readout_errors(told, task.logical.circuit, program.lowered.isa, asymmetric=asymmetric)
     return {bit: error.evened() for bit, error in found.items()} if _evens(task.ledger) else found
 
 

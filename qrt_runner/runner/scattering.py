@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qrt_runner.analysis import compared, exact_reference, expectations_from_counts
+from qrt_runner.analysis import Pricing, compared, exact_reference, expectations_from_counts, known_reference
+from qrt_runner.circuits import moved_files, without_moved
+from qrt_runner.config import Ideal, Known
 from qrt_runner.results import Comparison, Counts, Expectations, Ledger, PubResult, TaskResult
 from qrt_runner.runner.joining import joined
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from qrt_runner.circuits import LogicalCircuit
-    from qrt_runner.config import Document, Task
+    from qrt_runner.config import Document, Reference, Task
     from qrt_runner.plan import Place, Plan, PlannedTask, Refusal
     from qrt_runner.results import JobResult, Span
 
@@ -30,9 +33,13 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
     Raises:
         ConfigError: Where a reference cannot be computed.
     """
-    if document.reference.kind == "none":
-        return Comparison()
-    return exact_reference(document.reference, logical, counting=task.mode.kind != "estimator")
+    section = document.reference
+    if isinstance(section, Known):
+        alone = not any(one.circuit is not None for one in document.tasks.values())
+        return known_reference(section, logical, alone=alone)
+    if isinstance(section, Ideal):
+        return exact_reference(section, logical, counting=task.mode.kind != "estimator")
+    return Comparison()
 
 
 def as_measured(counts: Counts, task: PlannedTask) -> Expectations:
@@ -42,7 +49,8 @@ def as_measured(counts: Counts, task: PlannedTask) -> Expectations:
 
 def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_measured) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
-    gathered = [_Gathered(task, len(task.logical.sets.values)) for task in plan.tasks]
+    pricing = Pricing(plan)
+    gathered = [_Gathered(task, len(task.logical.sets.values), pricing) for task in plan.tasks]
     waiting: dict[int, list[tuple[_Gathered, Place]]] = {}
     for one in gathered:
         for place in one.task.places:
@@ -81,6 +89,7 @@ class _Gathered:
 
     task: PlannedTask
     missing: int
+    pricing: Pricing
     jobs: list[JobResult] = field(default_factory=list)
     parts: list[tuple[np.ndarray, PubResult | None]] = field(default_factory=list)
     """Indices of parameter sets, and what came of them: nothing where their job failed."""
@@ -103,7 +112,11 @@ class _Gathered:
         """Return the task's result."""
         task, program, logical = self.task, self.task.program, self.task.logical
         pub, missing = joined(self.parts)
+        sets, files = logical.sets, program.files
+        if self._section.circuit.clifford:
+            sets, files = without_moved(sets), {**files, **moved_files(sets)}
         errors = dict.fromkeys(job.error for job in self.jobs if job.error)
+        comparison = compared(task.reference, pub, partial(self.pricing.of, task, self.jobs)) if pub else Comparison()
         told = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
         return TaskResult(
             point=task.point,
@@ -111,20 +124,31 @@ class _Gathered:
             state="failed" if missing else "done",
             backend=program.device.name,
             jobs=tuple(self.jobs),
-            parameters=logical.sets.names,
-            parameter_values=logical.sets.values,
+            parameters=sets.names,
+            parameter_values=sets.values,
             ledger=task.ledger,
             sizes=program.sizes,
             transpile_s=program.lowered.seconds,
             counts=pub.counts if pub else None,
             expectations=pub.expectations if pub else None,
-            comparison=compared(task.reference, pub.counts) if pub else Comparison(),
+            comparison=comparison,
             missing=missing,
-            files=program.files,
+            files=files,
             calibration=program.calibration,
-            notes=(*logical.notes, *_shared(task, self.jobs), *(_doubts(pub.expectations, missing) if pub else ())),
+            notes=(*logical.notes, *_shared(task, self.jobs), *(self._doubts(pub, comparison, missing) if pub else ())),
             error="; ".join(errors) + told,
         )
+
+    @property
+    def _section(self) -> Task:
+        return self.task.point.experiment.tasks[self.task.name]
+
+    def _doubts(self, pub: PubResult, comparison: Comparison, missing: tuple[int, ...]) -> Iterator[str]:
+        """Tell what is not known of the result."""
+        reference, names = self.task.point.experiment.document.reference, tuple(self.task.logical.observables)
+        yield from _unknown(reference, comparison, names, counting=self._section.mode.kind != "estimator")
+        if pub.expectations is not None:
+            yield from _not_finite(pub.expectations, comparison, missing)
 
 
 def _with_expectations(job: JobResult, tasks: list[tuple[_Gathered, Place]], tell: Tell) -> dict[Span, PubResult]:
@@ -159,13 +183,23 @@ def _shared(task: PlannedTask, jobs: list[JobResult]) -> tuple[str, ...]:
     return (f"readout calibration (TREX) shared with {others} other parameter sets of the job",) if others > 0 else ()
 
 
-def _doubts(found: Expectations | None, missing: tuple[int, ...]) -> tuple[str, ...]:
-    if found is None:
-        return ()
+def _unknown(section: Reference, reference: Comparison, names: tuple[str, ...], *, counting: bool) -> Iterator[str]:
+    """Tell of what there is no reference, although one was asked for."""
+    ideal, probabilities = reference.ideal, reference.probabilities
+    if isinstance(section, Ideal) and ideal is None and probabilities is None:
+        yield "no reference: exact values of this circuit cannot be computed"
+    elif isinstance(section, Ideal) and counting and probabilities is None:
+        yield "no fidelity: exact probabilities of the outcomes cannot be listed"
+    elif isinstance(section, Known) and ideal is not None:
+        unknown = [name for name, column in zip(names, ideal.T, strict=True) if np.isnan(column).all()]
+        if unknown:
+            yield f"no reference for {', '.join(unknown)}: reference.values has no value"
+
+
+def _not_finite(found: Expectations, comparison: Comparison, missing: tuple[int, ...]) -> Iterator[str]:
     errors = np.delete(found.errors, missing, axis=0)
     doubtful = [name for column, name in enumerate(found.names) if not np.isfinite(errors[:, column]).all()]
-    return (
-        (f"no finite standard error for {', '.join(doubtful)}: the extrapolation could not tell one",)
-        if doubtful
-        else ()
-    )
+    if doubtful:
+        yield f"no finite standard error for {', '.join(doubtful)}: the extrapolation could not tell one"
+    if doubtful and comparison.effect is not None:
+        yield "effect/mse_cost left out where a standard error is not finite, and the average with it"

@@ -37,7 +37,7 @@ def shown_status(journal: Journal, wanted: str, asked: Looking) -> list[str]:
     runs = chosen(journal, wanted)
     if not runs:
         return [f"there are no runs in {journal.folder} yet"]
-    lines = _table(_TITLES, [_row(journal, run) for run in runs])
+    lines = tabled(_TITLES, [_row(journal, run) for run in runs])
     rows, troubles = [], []
     for run in runs:
         if len(runs) > 1 and run.state in ("recorded", "cancelled"):
@@ -46,7 +46,7 @@ def shown_status(journal: Journal, wanted: str, asked: Looking) -> list[str]:
         troubles += trouble
         rows += _job_rows(journal, run, told, queues)
     if rows:
-        lines += ["", *_table(_OF_JOBS, rows[:_MOST_JOBS])]
+        lines += ["", *tabled(_OF_JOBS, rows[:_MOST_JOBS])]
     if len(rows) > _MOST_JOBS:
         lines.append(f"and {len(rows) - _MOST_JOBS} more jobs; run=<id> shows those of one run")
     return [*lines, *troubles]
@@ -123,7 +123,8 @@ def _id_of(last: Submission | None) -> str:
     return str(last.service_id or last.record.get("record", {}).get("id") or "-")
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table as lines for a terminal."""
     from rich.console import Console
     from rich.table import Table
 

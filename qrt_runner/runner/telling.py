@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from typing import TYPE_CHECKING, Final
 
@@ -132,7 +133,7 @@ def _expectation_lines(result: TaskResult) -> list[str]:
         prefix = f"  set {index} " if len(found.values) > 1 else "  "
         for column, name in enumerate(found.names):
             number = with_error(found.values[index, column], found.errors[index, column])
-            exact = "" if ideal is None else f"  ideal {ideal[index, column]:.6g}"
+            exact = "" if ideal is None or math.isnan(ideal[index, column]) else f"  ideal {ideal[index, column]:.6g}"
             lines.append(f"{prefix}<{name}>{' ' * (width - len(name))} = {number}{exact}")
     return lines + (_more_sets(len(found.values)) if found.names and result.counts is None else [])
 

@@ -1,21 +1,29 @@
 """Results into MLflow: first kept on disk, then logged. May know MLflow, which nobody else may."""
 
+from qrt_runner.tracking.calibrations import calibrations_of, merged_calibration
 from qrt_runner.tracking.environment import environment
-from qrt_runner.tracking.keeping import KeptRun, find_kept
+from qrt_runner.tracking.keeping import KeptRun, find_kept, kept_runs
 from qrt_runner.tracking.metrics import metrics_of
-from qrt_runner.tracking.records import Record, Records, swept_rows, with_reports, with_table
-from qrt_runner.tracking.tables import parquet_of, tidy_rows
+from qrt_runner.tracking.places import write_private
+from qrt_runner.tracking.records import Record, Records, rows_of, swept_rows, with_reports, with_table
+from qrt_runner.tracking.tables import as_json, parquet_of, tidy_rows
 
 __all__ = [
     "KeptRun",
     "Record",
     "Records",
+    "as_json",
+    "calibrations_of",
     "environment",
     "find_kept",
+    "kept_runs",
+    "merged_calibration",
     "metrics_of",
     "parquet_of",
+    "rows_of",
     "swept_rows",
     "tidy_rows",
     "with_reports",
     "with_table",
+    "write_private",
 ]

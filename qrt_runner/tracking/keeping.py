@@ -185,16 +185,21 @@ def find_kept(wanted: str) -> KeptRun:
     """
     if (Path(wanted) / _INDEX).is_file():
         return _read(Path(wanted) / _INDEX)
-    files = [file for root in _ROOTS for file in Path(root).rglob(_INDEX) if (file.parent / _TASKS).is_file()]
-    # A run inside another's folder is a part of it.
-    parts = {file for file in files if any((above / _INDEX).is_file() for above in file.parent.parents)}
-    runs = sorted((_read(file) for file in files if file not in parts), key=_age)
+    runs = kept_runs()
     chosen = runs[-1:] if wanted == "latest" else [run for run in runs if run.id == wanted]
     if not chosen:
         known = ", ".join(run.id for run in runs[-5:]) or "none in outputs/ and multirun/"
         allowed = f"latest, or the id or folder of a kept run ({known})"
         raise refuse("run", wanted, allowed, "run=latest")
     return chosen[-1]
+
+
+def kept_runs() -> list[KeptRun]:
+    """Return the runs that have results in the working directory, the latest last."""
+    files = [file for root in _ROOTS for file in Path(root).rglob(_INDEX) if (file.parent / _TASKS).is_file()]
+    # A run inside another's folder is a part of it.
+    parts = {file for file in files if any((above / _INDEX).is_file() for above in file.parent.parents)}
+    return sorted((_read(file) for file in files if file not in parts), key=_age)
 
 
 def _age(run: KeptRun) -> tuple[int, str, int]:

@@ -1,10 +1,13 @@
-"""What a task, or a session group, is told by in numbers; knows results, and not MLflow."""
+"""What a task, or a session group, is told by in numbers; knows results and numpy, and not MLflow."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -35,6 +38,9 @@ def metrics_of_task(result: TaskResult) -> Iterator[Metric]:
     missing = frozenset(result.missing)
     for key, values in _series(result):
         yield from (Metric(key, value, step) for step, value in enumerate(values) if step not in missing)
+    for key, values in _effects(result):
+        # What is not finite is of no use to whoever ranks by it.
+        yield from (Metric(key, value, step) for step, value in enumerate(values) if math.isfinite(value))
 
 
 def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
@@ -43,14 +49,28 @@ def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
     if result.counts is not None:
         yield "fidelity/hellinger", comparison.hellinger
         yield "p_success", comparison.p_success
+        yield "distance/total_variation", comparison.total_variation
     for column, name in enumerate(found.names if found is not None else ()):
         assert found is not None
         key, values = NOT_IN_NAMES.sub("_", name), found.values[:, column]
         yield f"ev/{key}", values.tolist()
         yield f"std/{key}", found.errors[:, column].tolist()
-        if comparison.ideal is not None:
+        if comparison.ideal is not None and not np.isnan(comparison.ideal[:, column]).all():
             yield f"ideal/{key}", comparison.ideal[:, column].tolist()
             yield f"error/{key}", (values - comparison.ideal[:, column]).tolist()
+
+
+def _effects(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
+    """Return what tells how far off a task's expectation values are and at which price."""
+    effect, found = result.comparison.effect, result.expectations
+    if effect is None or found is None:
+        return
+    yield "effect/cost_s", effect.cost_s.tolist()
+    yield "effect/mse_cost", effect.mean_mse_cost.tolist()
+    for column, name in enumerate(found.names):
+        key = NOT_IN_NAMES.sub("_", name)
+        yield f"bias/{key}", effect.bias[:, column].tolist()
+        yield f"effect/mse_cost/{key}", effect.mse_cost[:, column].tolist()
 
 
 def metrics_of(reports: Collection[GroupReport]) -> tuple[Metric, ...]:

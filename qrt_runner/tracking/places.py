@@ -20,6 +20,13 @@ def opened(file: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
     return open(file, mode, opener=_owner_only)
 
 
+def write_private(file: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, in a folder that is made where it is missing."""
+    make_private(file.parent)
+    with named(file), opened(file, "wb") as stream:
+        stream.write(content)
+
+
 @contextmanager
 def named(file: Path) -> Iterator[None]:
     """Say of which file it is what the system reports meanwhile: of a full disk it names none."""

@@ -109,6 +109,8 @@ class Records:
             "details": {name: np.asarray(value).tolist() for name, value in details.items()},
             "notes": list(result.notes),
         }
+        if result.comparison.effect is not None:
+            told["effect"] = {"cost_source": result.comparison.effect.cost_source}
         ledger = _once(self._ledgers, result.ledger, _ledger_as_json)
         return as_json(told).rstrip().removesuffix(b"\n}") + f',\n "mitigation": {ledger}\n}}\n'.encode()
 
@@ -157,7 +159,7 @@ def _ledger_as_json(ledger: Ledger) -> str:
 
 def _title(result: TaskResult) -> str:
     task = result.task
-    words = [task.circuit.name, task.mode.kind, result.backend]
+    words = [task.circuit.name, *(["clifford"] if task.circuit.clifford else []), task.mode.kind, result.backend]
     words += [task.mitigation.kind] if task.mitigation.kind != "none" else []
     return " ".join(words) + (f" #{result.point.index}" if result.point.overrides else "")
 
@@ -173,6 +175,7 @@ def _params(result: TaskResult) -> dict[str, str]:
         "mode": task.mode.kind,
         "session.kind": task.session.kind,
         "mitigation": task.mitigation.kind,
+        **({"circuit.clifford": "True"} if task.circuit.clifford else {}),
         **({"shots": task.mode.shots} if precision is None else {"precision": precision}),
         "seed": document.seed,
     }
@@ -200,6 +203,8 @@ def _tags(result: TaskResult, run: str) -> dict[str, str]:
         "qrt.mitigation_applied": ",".join(result.ledger.applied),
         "qrt.mitigation_ignored": ",".join(result.ledger.ignored),
     }
+    if result.comparison.effect is not None:
+        tags["effect.cost_source"] = result.comparison.effect.cost_source
     if result.reused_from:
         tags["qrt.reused_from"] = result.reused_from
     if result.error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from qrt_runner.results import TaskResult
+    from qrt_runner.results import Comparison, TaskResult
 
 Row = dict[str, Any]
 _AS_TEXT: Final = ("inf", "-inf", "nan")
@@ -33,23 +33,35 @@ def tidy_rows(result: TaskResult) -> list[Row]:
         for column, name in enumerate(found.names):
             row = {**start, "observable": name, "ev": float(found.values[index, column])}
             row["std"] = float(found.errors[index, column])
-            if result.comparison.ideal is not None:
-                row["ideal"] = float(result.comparison.ideal[index, column])
-                row["error"] = row["ev"] - row["ideal"]
-            rows.append(row)
+            rows.append(row | _compared(result.comparison, row["ev"], index, column))
     return rows
+
+
+def _compared(comparison: Comparison, value: float, index: int, column: int) -> Row:
+    """Return how an expectation value compares with its reference; nothing where that is not known."""
+    ideal, effect = comparison.ideal, comparison.effect
+    if ideal is None or math.isnan(ideal[index, column]):
+        return {}
+    row: Row = {"ideal": float(ideal[index, column])}
+    row["error"] = value - row["ideal"]
+    if effect is not None:
+        row["bias"] = float(effect.bias[index, column])
+        row["cost_s"] = float(effect.cost_s[index])
+        row["mse_cost"] = float(effect.mse_cost[index, column])
+    return row
 
 
 def _starts(result: TaskResult) -> Iterable[Row]:
     """Return what all rows of a parameter set begin with."""
     comparison = result.comparison
     shots = result.counts.shots() if result.counts is not None else repeat(None)
-    hellinger, success = comparison.hellinger or repeat(None), comparison.p_success or repeat(None)
-    columns = zip(result.parameter_values.tolist(), shots, hellinger, success, strict=False)
-    for index, (values, count, fidelity, share) in enumerate(columns):
+    told = comparison.hellinger, comparison.total_variation, comparison.p_success
+    distances = zip(*told, strict=True) if comparison.hellinger else repeat((None, None, None))
+    columns = zip(result.parameter_values.tolist(), shots, distances, strict=False)
+    for index, (values, count, (fidelity, distance, share)) in enumerate(columns):
         start: Row = {"point": result.point.index, "task": result.name, "parameter_set": index}
         start |= zip(result.parameters, values, strict=True)
-        known = {"shots": count, "hellinger": fidelity, "p_success": share}
+        known = {"shots": count, "hellinger": fidelity, "total_variation": distance, "p_success": share}
         yield start | {name: value for name, value in known.items() if value is not None}
 
 

@@ -23,7 +23,7 @@ class Lowered:
     """A circuit lowered to a device, still parametrised."""
 
     isa: QuantumCircuit
-    """Over all qubits of the device."""
+    """Over all qubits of the device, by their numbers there."""
 
     circuit: QuantumCircuit
     """What is submitted: the ISA circuit itself or, for simulators of a device, its active qubits, renumbered."""
@@ -51,12 +51,18 @@ def lower(circuit: QuantumCircuit, device: Device, section: config.Transpile) ->
     Raises:
         ConfigError: Where the circuit has too many qubits, or the transpile options do not fit.
     """
-    if circuit.num_qubits > device.num_qubits:
+    # An ISA circuit has the numbers of the whole device already.
+    numbers = device.numbers if section.kind != "none" else ()
+    most = device.backend.target.num_qubits if device.numbers and not numbers else device.num_qubits
+    if circuit.num_qubits > most:
         given = f"a circuit of {circuit.num_qubits} qubits for {device.name}"
-        raise refuse("circuit", given, f"at most {device.num_qubits} qubits", "fewer qubits, or a larger backend")
-    isa, seconds = _isa(circuit, device, section)
+        raise refuse("circuit", given, f"at most {most} qubits", "fewer qubits, or a larger backend")
+    isa, seconds = _isa(circuit, device, _renumbered(section, numbers, device))
     cached = seconds is None
     layout = tuple(isa.layout.final_index_layout()) if isa.layout is not None else tuple(range(circuit.num_qubits))
+    if numbers:
+        isa = _on(isa, dict(enumerate(numbers)), device.backend.target.num_qubits)
+        layout = tuple(numbers[qubit] for qubit in layout)
     active = _active(isa, layout)
     if not device.shrinks:
         return Lowered(isa, isa, active, layout, seconds or 0.0, cached)
@@ -77,6 +83,18 @@ def _two_qubit_gates_inside(circuit: QuantumCircuit) -> int:
         count += sum(_two_qubit_gates_inside(block) for block in blocks)
         count += not blocks and len(instruction.qubits) == 2 and instruction.name != "barrier"
     return count
+
+
+def _renumbered(section: config.Transpile, numbers: tuple[int, ...], device: Device) -> config.Transpile:
+    """Return the options for a part of a device, whose qubits a layout names by their numbers on the device."""
+    layout = section.initial_layout
+    if not numbers or layout is None:
+        return section
+    if unknown := sorted(set(layout) - set(numbers)):
+        given = f"{layout}, of which {device.name} does not have {', '.join(map(str, unknown))}"
+        allowed = f"qubits {', '.join(map(str, numbers))}"
+        raise refuse("transpile.initial_layout", given, allowed, "transpile.initial_layout=null")
+    return section.model_copy(update={"initial_layout": [numbers.index(qubit) for qubit in layout]})
 
 
 def _isa(circuit: QuantumCircuit, device: Device, section: config.Transpile) -> tuple[QuantumCircuit, float | None]:
@@ -146,11 +164,17 @@ def _active(circuit: QuantumCircuit, layout: tuple[int, ...]) -> tuple[int, ...]
     return tuple(sorted(used | set(layout[: circuit.num_qubits])))
 
 
-def _on(circuit: QuantumCircuit, index: dict[int, int]) -> QuantumCircuit:
-    """Return the circuit on some of its qubits, renumbered by `index`; its classical side stays as it is."""
+def _on(circuit: QuantumCircuit, index: dict[int, int], width: int | None = None) -> QuantumCircuit:
+    """Return the circuit on some of its qubits, renumbered by `index`; its classical side stays as it is.
+
+    Args:
+        circuit: The circuit.
+        index: New number of each qubit that stays.
+        width: How many qubits the circuit then has; None for those that stay.
+    """
     from qiskit import QuantumCircuit
 
-    small = QuantumCircuit(len(index), name=circuit.name, global_phase=circuit.global_phase)
+    small = QuantumCircuit(width or len(index), name=circuit.name, global_phase=circuit.global_phase)
     small.add_bits([bit for bit in circuit.clbits if not circuit.find_bit(bit).registers])
     for register in circuit.cregs:
         small.add_register(register)

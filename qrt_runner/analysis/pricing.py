@@ -1,0 +1,85 @@
+"""What each parameter set cost: its share of the seconds that its job took; knows plans and numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from qrt_runner.plan.costs import cost_of, expected_s
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qrt_runner.plan import Place, Plan, PlannedTask
+    from qrt_runner.results import JobResult
+
+
+@dataclass(frozen=True)
+class Price:
+    """What the parameter sets of a task cost."""
+
+    cost_s: np.ndarray
+    """Quantum seconds, shape (parameter sets,); NaN where there is no result."""
+
+    source: Literal["spent", "estimated"]
+
+
+@dataclass
+class Pricing:
+    """Lives for one plan; remembers how many executions its jobs are made of."""
+
+    plan: Plan
+    known: dict[int, list[int]] = field(default_factory=dict)
+
+    def of(self, task: PlannedTask, jobs: Sequence[JobResult]) -> Price:
+        """Return what the parameter sets of a task cost, each by its share of the executions of its job.
+
+        It is what the platform says was spent, where it says so of all jobs of the task; else what they were expected
+        to take on a device, which stands in for it on simulators.
+
+        Args:
+            task: The task.
+            jobs: What came of the jobs that it has a part in.
+        """
+        done = [job for job in jobs if job.state == "done"]
+        is_told = all(job.quantum_s > 0 for job in done)
+        cost_s = np.full(len(task.logical.sets.values), np.nan)
+        for place in task.places:
+            executions = self._executions(place.job, task)
+            for job in done:
+                if job.index == place.job:
+                    each_s = _spent_s(job, executions) if is_told else self._expected_s(place.job, executions)
+                    cost_s[_sets_in(place, job)] = executions[place.pub] * each_s
+        return Price(cost_s, "spent" if is_told else "estimated")
+
+    def _executions(self, index: int, task: PlannedTask) -> list[int]:
+        """Return the executions of one parameter set of each PUB of a job, whose tasks have their options in common."""
+        if index not in self.known:
+            job, resolved = self.plan.jobs[index], task.ledger.resolved
+            self.known[index] = [
+                cost_of(job.mode, pub.circuit, pub.observables, job.submission.shots, resolved).executions
+                for pub in job.submission.pubs
+            ]
+        return self.known[index]
+
+    def _expected_s(self, index: int, executions: Sequence[int]) -> float:
+        """Return the seconds of one execution of a whole job, by the estimate."""
+        sets = [len(pub.values) for pub in self.plan.jobs[index].submission.pubs]
+        total = sum(count * one for count, one in zip(sets, executions, strict=True))
+        return expected_s(total) / total
+
+
+def _spent_s(job: JobResult, executions: Sequence[int]) -> float:
+    """Return the seconds of one execution of what was run, which may be a part of a job, by the platform's own word."""
+    return job.quantum_s / sum((span.stop - span.start) * executions[span.pub] for span in job.spans)
+
+
+def _sets_in(place: Place, job: JobResult) -> np.ndarray:
+    """Return which of a task's parameter sets at a place a job's result is about."""
+    inside = np.zeros(len(place.rows), dtype=bool)
+    for span in job.spans:
+        if span.pub == place.pub:
+            inside |= (place.rows >= span.start) & (place.rows < span.stop)
+    return place.sets[inside]
