@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in, shown
 from qrt_runner.config.fields import Seed, without_unset
+from qrt_runner.config.learning import fractional_mistakes
 from qrt_runner.config.references import Reference, reference_mistakes
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
@@ -179,7 +180,7 @@ def _given(partial: PartialTask) -> dict[str, Any]:
     return {name: value for name in Task.model_fields if (value := getattr(partial, name)) is not None}
 
 
-COMBINED: Final = ("mode", "session", "mitigation", "tasks")
+COMBINED: Final = ("backend", "mode", "session", "mitigation", "tasks")
 """Sections that `combination_mistakes` reads."""
 
 
@@ -230,14 +231,14 @@ def _mitigation_mistakes(
         return [Mistake(f"{path}.options", repr(sorted(given)), "nothing in mode=raw, which is unprocessed", remedy)]
     if not given or judge_options is None or mode not in ("sampler", "estimator"):
         return []
-    return list(judge_options(mode, given, f"{path}.options"))
+    return [*fractional_mistakes(data, given, path), *judge_options(mode, given, f"{path}.options")]
 
 
 def _unsuited(mode: object, kind: object, path: str) -> Mistake | None:
     if mode == "raw":
         remedy = f"{path}=none, or mode=sampler or mode=estimator"
         return Mistake(path, str(kind), "none in mode=raw, which is unprocessed", remedy)
-    if mode == "sampler" and kind in ("level_1", "level_2", "trex", "zne"):
+    if mode == "sampler" and kind in ("level_1", "level_2", "trex", "zne", "pea", "pec"):
         allowed = f"{', '.join(_SAMPLER_MITIGATION)} in mode=sampler, whose results are counts"
         return Mistake(path, str(kind), allowed, f"mode=estimator, or {path}=twirl")
     return None

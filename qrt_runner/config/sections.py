@@ -21,6 +21,7 @@ from qrt_runner.config.fields import (
     check_store,
     without_unset,
 )
+from qrt_runner.config.learning import Learning, NoiseSource
 from qrt_runner.config.values import Section, Values
 
 
@@ -102,9 +103,13 @@ class Session(Section):
 class Mitigation(Section):
     """Which suppression and mitigation is asked for."""
 
-    kind: Literal["none", "level_0", "level_1", "level_2", "dd", "twirl", "trex", "zne", "custom"]
+    kind: Literal["none", "level_0", "level_1", "level_2", "dd", "twirl", "trex", "zne", "pea", "pec", "custom"]
     options: Annotated[dict[str, JsonValue], AfterValidator(without_unset)]
     """The runtime's own option models, by their own names; what is null is left to the platform's default."""
+    noise_model: NoiseSource
+    """auto (one learned before while it is valid, else learned), learn (always), or run:<id> (what that run had)"""
+    learning: Learning
+    """For PEC and PEA: how noise is learned, and for how long a model is valid."""
 
 
 class Transpile(Section):

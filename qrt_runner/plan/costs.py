@@ -122,7 +122,10 @@ def _randomizations(resolved: Mapping[str, Any], shots: int) -> int:
     number, shots_each = twirling["num_randomizations"], twirling["shots_per_randomization"]
     if number != "auto":
         return int(number)
-    if shots_each == "auto":
+    if shots_each == "auto" and (resolved.get("resilience") or {}).get("pec_mitigation"):
+        # What these are multiplied by, gamma^2, is not known before the noise is learned.
+        shots_each = _SHOTS_OF_RANDOMIZATION
+    elif shots_each == "auto":
         shots_each = max(_SHOTS_OF_RANDOMIZATION, math.ceil(shots / _RANDOMIZATIONS))
     return math.ceil(shots / int(shots_each))
 

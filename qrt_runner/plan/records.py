@@ -73,6 +73,9 @@ class Job:
     expected_s: float = 0.0
     """Quantum seconds that it is expected to take; 0 on simulators."""
 
+    needs: int | None = None
+    """Index of the job that learns the noise model it is submitted with; None where it needs none, or has one."""
+
 
 @dataclass(frozen=True)
 class Group:

@@ -12,14 +12,17 @@ import numpy as np
 from qrt_runner.analysis import Pricing, compared, exact_reference, expectations_from_counts, known_reference
 from qrt_runner.circuits import moved_files, without_moved
 from qrt_runner.config import Ideal, Known
+from qrt_runner.execution import model_in
 from qrt_runner.results import Comparison, Counts, Expectations, Ledger, PubResult, TaskResult
 from qrt_runner.runner.joining import joined
+from qrt_runner.runner.modelling import noise_notes, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from qrt_runner.circuits import LogicalCircuit
     from qrt_runner.config import Document, Reference, Task
+    from qrt_runner.noise import NoiseModel
     from qrt_runner.plan import Place, Plan, PlannedTask, Refusal
     from qrt_runner.results import JobResult, Span
 
@@ -50,12 +53,18 @@ def as_measured(counts: Counts, task: PlannedTask) -> Expectations:
 def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_measured) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
     pricing = Pricing(plan)
-    gathered = [_Gathered(task, len(task.logical.sets.values), pricing) for task in plan.tasks]
+    learned: dict[int, JobResult] = {}
+    gathered = [_Gathered(task, len(task.logical.sets.values), pricing, learned) for task in plan.tasks]
     waiting: dict[int, list[tuple[_Gathered, Place]]] = {}
     for one in gathered:
         for place in one.task.places:
             waiting.setdefault(place.job, []).append((one, place))
     for job in jobs:
+        if job.index not in waiting:
+            # No task asked for it: others need what it has learned.
+            learned[job.index] = job
+            yield []
+            continue
         pubs = _with_expectations(job, waiting[job.index], tell)
         complete = [one for one, place in waiting[job.index] if one.take(job, pubs, place)]
         yield [one.result() for one in complete]
@@ -90,6 +99,9 @@ class _Gathered:
     task: PlannedTask
     missing: int
     pricing: Pricing
+    learned: Mapping[int, JobResult]
+    """What came of the jobs that learn noise, by index."""
+
     jobs: list[JobResult] = field(default_factory=list)
     parts: list[tuple[np.ndarray, PubResult | None]] = field(default_factory=list)
     """Indices of parameter sets, and what came of them: nothing where their job failed."""
@@ -117,13 +129,14 @@ class _Gathered:
             sets, files = without_moved(sets), {**files, **moved_files(sets)}
         errors = dict.fromkeys(job.error for job in self.jobs if job.error)
         comparison = compared(task.reference, pub, partial(self.pricing.of, task, self.jobs)) if pub else Comparison()
+        noise, learners = self._noise()
         told = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
         return TaskResult(
             point=task.point,
             name=task.name,
             state="failed" if missing else "done",
             backend=program.device.name,
-            jobs=tuple(self.jobs),
+            jobs=(*self.jobs, *learners),
             parameters=sets.names,
             parameter_values=sets.values,
             ledger=task.ledger,
@@ -135,9 +148,25 @@ class _Gathered:
             missing=missing,
             files=files,
             calibration=program.calibration,
-            notes=(*logical.notes, *_shared(task, self.jobs), *(self._doubts(pub, comparison, missing) if pub else ())),
+            notes=(
+                *logical.notes,
+                *noise_notes(noise, pub),
+                *_shared(task, self.jobs),
+                *(self._doubts(pub, comparison, missing) if pub else ()),
+            ),
+            noise=noise,
             error="; ".join(errors) + told,
         )
+
+    def _noise(self) -> tuple[NoiseModel | None, list[JobResult]]:
+        """Return the noise model that the task was submitted with, and the jobs that learned it."""
+        plan = self.pricing.plan
+        users = [plan.jobs[index] for index in dict.fromkeys(place.job for place in self.task.places)]
+        needed = dict.fromkeys(job.needs for job in users if job.needs is not None)
+        learners = [self.learned[index] for index in needed if index in self.learned]
+        models = [model_in(plan.jobs[one.index], one) for one in learners if one.state == "done"]
+        models += [job.submission.noise for job in users if job.submission.noise is not None]
+        return (together(models) if models else None), learners
 
     @property
     def _section(self) -> Task:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from qrt_runner.results import GAMMA
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
@@ -50,6 +52,8 @@ def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
         yield "fidelity/hellinger", comparison.hellinger
         yield "p_success", comparison.p_success
         yield "distance/total_variation", comparison.total_variation
+    if found is not None and GAMMA in found.details:
+        yield "mitigation/gamma2", (found.details[GAMMA][:, 0] ** 2).tolist()
     for column, name in enumerate(found.names if found is not None else ()):
         assert found is not None
         key, values = NOT_IN_NAMES.sub("_", name), found.values[:, column]
