@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from qrt_runner.errors import QrtError, refuse
+from qrt_runner.errors import ConfigError, QrtError, refuse
 from qrt_runner.execution import model_in
 from qrt_runner.modes import LEARNER_MODE
 from qrt_runner.plan import away, stored_points, unpacked
@@ -34,20 +34,22 @@ def model_of_run(journal: Journal, wanted: str) -> NoiseModel:
     Raises:
         ConfigError: Where there is no such run, or it has no model.
     """
-    given, allowed = f"run:{wanted}", "the id of a run in this journal that learned noise, or latest"
+    given, remedy = f"run:{wanted}", f"{_PATH}=auto"
     try:
         run = journal.runs(wanted)[-1]
         parts = journal.plan(run)
         plan = unpacked(parts, stored_points(parts), away)
         learners = {job.index for job in plan.jobs if job.mode == LEARNER_MODE}
         results = [one for one in kept_results(journal, run.id, plan, learners) if one.state == "done"]
-    except (QrtError, IndexError) as error:
-        told = f"{given}, which cannot be read ({error})" if not isinstance(error, IndexError) else given
-        raise refuse(_PATH, told, allowed, f"{_PATH}=auto") from error
+    except (ConfigError, IndexError) as error:
+        allowed = error.mistakes[0].allowed if isinstance(error, ConfigError) else "runs of this journal; it has none"
+        raise refuse(_PATH, given, allowed, remedy) from error
+    except QrtError as error:
+        raise refuse(_PATH, f"{given}, which cannot be read", f"a run that is whole ({error})", remedy) from error
     models = [model_in(plan.jobs[one.index], one) for one in results]
     models += [job.submission.noise for job in plan.jobs if job.submission.noise is not None]
     if not models:
-        raise refuse(_PATH, f"{given}, which has no noise model", allowed, f"{_PATH}=auto")
+        raise refuse(_PATH, f"{given}, which has no noise model", "a run with mitigation=pea or pec", remedy)
     return together(models).of("run", run.id)
 
 
