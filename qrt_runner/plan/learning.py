@@ -170,9 +170,7 @@ def check_given(model: NoiseModel, layers: Collection[Layer], backend: str, path
     known = model.by_layer
     if lacking := [layer for layer in layers if layer.key not in known]:
         given = f"{run}, whose model lacks {_listed(lacking)}"
-        raise refuse(
-            path, given, f"a model of all layers; it has {_listed([one.layer for one in model.layers])}", remedy
-        )
+        raise refuse(path, given, f"all layers; it has {_listed([one.layer for one in model.layers])}", remedy)
 
 
 def _check(learning: Learning, layers: Sequence[Layer]) -> None:
