@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from math import exp, log
+from dataclasses import replace
+from math import exp, log, pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,16 @@ from composing import circuit_file, outcome_of, plan_of, result_of
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
-from qiskit_aer.noise import NoiseModel, PauliLindbladError, depolarizing_error
+from qiskit_aer.noise import NoiseModel as ErrorModel
+from qiskit_aer.noise import PauliLindbladError, depolarizing_error
+from qiskit_ibm_runtime.options_models import EstimatorOptions
 from watching import Watched, rehearsal, watched
 
 from qrt_runner.backends import Device
 from qrt_runner.errors import ConfigError
 from qrt_runner.mitigation import LearnerOptions
 from qrt_runner.modes import LEARNER_MODE, Pub, Submission, mode_named
+from qrt_runner.noise import NoiseModel as Learned
 from qrt_runner.noise import model_of, plain
 from qrt_runner.rehearsal import Fault
 
@@ -47,7 +51,7 @@ LADDER = (
 
 def known(error: Any) -> Device:
     """Return a simulator of two qubits with this noise after each CX, and with no other."""
-    noise = NoiseModel(basis_gates=GATES)
+    noise = ErrorModel(basis_gates=GATES)
     noise.add_all_qubit_quantum_error(error, ["cx"])
     simulator = AerSimulator(noise_model=noise, basis_gates=GATES, coupling_map=[[0, 1], [1, 0]], n_qubits=2)
     return Device("known", simulator, "simulator", noisy=True)
@@ -69,18 +73,23 @@ def run(mode: str, submission: Submission) -> Any:
     return way.read(submission, way.fetch(submission, way.submit(submission)))[0]
 
 
-def learned(device: Device, seed: int, **numbers: Any) -> LayerNoise:
-    """Learn the noise of the ladder's only layer."""
-    options = LearnerOptions(
+def learner_options(device: Device, seed: int, **numbers: Any) -> LearnerOptions:
+    """Return what the learner is asked by these numbers."""
+    return LearnerOptions(
         backend_kind="aer",
         backend=device.name,
         simulated=True,
         calibration="",
         strategy="active-accum",
         group="pauli",
-        max_layers=1,
+        max_layers=9,
         learner={"simulator": {"seed_simulator": seed}, **numbers},
     )
+
+
+def learned(device: Device, seed: int, **numbers: Any) -> LayerNoise:
+    """Learn the noise of the ladder's only layer."""
+    options = learner_options(device, seed, **numbers)
     pub = Pub(ladder(1), np.empty((1, 0)), {})
     (layer,) = run(LEARNER_MODE, Submission(device, device.backend, (pub,), 128, seed, options)).noise
     return layer
@@ -146,21 +155,22 @@ def test_single_generators_are_learned():
 # PEA and PEC undo it
 
 
-def bias(device: Device, noise: LayerNoise | None, shots: int = 8192, **resilience: Any) -> tuple[float, float]:
-    """Return how far <ZZ> of the ladder is off 1, and its standard error."""
-    from qiskit_ibm_runtime.options_models import EstimatorOptions
-
-    from qrt_runner.noise import NoiseModel
-
-    options = EstimatorOptions(
+def options_of(shots: int, resilience: Any) -> EstimatorOptions:
+    """Return an Estimator's options, with many randomizations."""
+    return EstimatorOptions(
         resilience_level=0,
         default_shots=shots,
         resilience=resilience,
         twirling={"num_randomizations": shots // 32, "shots_per_randomization": 32},
         simulator={"seed_simulator": 11},
     )
+
+
+def bias(device: Device, noise: LayerNoise | None, shots: int = 8192, **resilience: Any) -> tuple[float, float]:
+    """Return how far <ZZ> of the ladder is off 1, and its standard error."""
     pub = Pub(ladder(), np.empty((1, 0)), {"zz": SparsePauliOp("ZZ")})
-    model = None if noise is None else NoiseModel("known", (noise,))
+    model = None if noise is None else Learned("known", (noise,))
+    options = options_of(shots, resilience)
     found = run("estimator", Submission(device, device.backend, (pub,), shots, 11, options, noise=model)).expectations
     return abs(1.0 - float(found.values[0, 0])), float(found.errors[0, 0])
 
@@ -200,6 +210,38 @@ def test_with_the_learners_defaults_the_bias_goes_to_a_tenth(resilience):
     left, spread = bias(device, noise, shots=65536, **resilience)
     assert left < 0.332 / 10
     assert left < 4 * spread
+
+
+@pytest.mark.slow
+def test_layers_beside_idle_qubits_are_undone_where_they_are():
+    """A GHZ state, and eight CX that undo each other, with other noise on each pair: every bias goes to nothing.
+
+    Errors Z of the control and X of the target have rates 0.01 and 0.004 on the pair (0,1), 0.03 and 0.012 on (1,2).
+    Each Z flips XXX and each X flips a ZZ, which shrink by exp(-2 * rate) for each CX that comes upon them: XXX loses a
+    third. Noise that was taken for another pair's, or for the idle qubit's, would leave biases of that order.
+    """
+    noise = ErrorModel(basis_gates=GATES)
+    for pair, rates in {(0, 1): [0.01, 0.004], (1, 2): [0.03, 0.012]}.items():
+        noise.add_quantum_error(PauliLindbladError(["IZ", "XI"], rates), ["cx"], list(pair))
+    simulator = AerSimulator(noise_model=noise, basis_gates=GATES, coupling_map=[[0, 1], [1, 2]], n_qubits=3)
+    device = Device("known", simulator, "simulator", noisy=True)
+    circuit = QuantumCircuit(3)
+    circuit.rz(pi / 2, 0)
+    circuit.sx(0)
+    circuit.rz(pi / 2, 0)
+    for pair in [(0, 1), (1, 2), *2 * [(1, 2), (0, 1), (0, 1), (1, 2)]]:
+        circuit.cx(*pair)
+        circuit.barrier()
+    observables = {name: SparsePauliOp(name) for name in ("IZZ", "ZZI", "XXX")}
+    pub = Pub(circuit, np.empty((1, 0)), observables)
+    asked = learner_options(device, 3, num_randomizations=32, layer_pair_depths=[0, 2, 6])
+    layers = run(LEARNER_MODE, Submission(device, simulator, (pub,), 128, 3, asked)).noise
+    assert sorted(str(one.layer) for one in layers) == ["cx(0,1)", "cx(0,1) beside 2", "cx(1,2) beside 0"]
+    for resilience in (PEC, PEA):
+        given = Submission(device, simulator, (pub,), 16384, 5, options_of(16384, resilience))
+        found = run("estimator", replace(given, noise=Learned("known", layers))).expectations
+        assert (abs(found.values[0] - 1) < 4 * found.errors[0]).all(), found
+        assert (abs(found.values[0] - 1) < 0.06).all(), found
 
 
 # Through the whole command
@@ -500,6 +542,17 @@ def test_a_command_that_is_killed_between_the_jobs_pays_no_learning_twice(servic
     assert "carried on with run" in ended.out
     assert len(service.jobs()) == 2
     assert not any(service.takes_jobs())
+
+
+def test_the_budget_is_asked_again_when_the_overhead_is_known(service, command):
+    """PEC's 3.4 s become some 5 by gamma^2: with the 5.4 s of the learning they were within 9.5 s, and are not now."""
+    words = words_for(service, "session=batch", "mitigation.noise_model=learn")
+    ended = command(*words, "budget.max_quantum_s=9.5")
+    assert ended.code == 1
+    assert "1 job was not submitted: budget.max_quantum_s=9.5" in ended.err
+    assert (len(service.jobs()), service.takes_jobs()) == (1, [False])
+    assert command(*words).code == 0
+    assert len(service.jobs()) == 2
 
 
 def test_submitting_only_leaves_what_has_to_wait(service, command):

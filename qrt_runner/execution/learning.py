@@ -8,6 +8,7 @@ from qrt_runner.execution.attempts import finished
 from qrt_runner.mitigation.remembering import remember
 from qrt_runner.modes import LEARNER_MODE
 from qrt_runner.noise import NoiseModel
+from qrt_runner.plan import with_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +71,12 @@ def take_learned(attempts: list[Attempt], orders: Orders) -> list[JobResult]:
 def lacks_model(job: Job, orders: Orders) -> bool:
     """Tell whether it is not known yet what a job needs."""
     return job.needs is not None and job.needs not in orders.learned
+
+
+def priced(job: Job, orders: Orders) -> Job:
+    """Return a job with what it is expected to take now that its noise is known: PEC multiplies it by gamma^2."""
+    found = orders.learned.get(job.needs) if job.needs is not None else None
+    return with_model(job, found) if isinstance(found, NoiseModel) else job
 
 
 def ready(jobs: Sequence[Job], orders: Orders) -> list[Job]:

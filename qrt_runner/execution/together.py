@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.errors import AccessError
 from qrt_runner.execution.attempts import Attempt, finished, submitted
 from qrt_runner.execution.checking import check_sent, session_is_closed
-from qrt_runner.execution.learning import is_learner, lacks_model, learned, leave_for_later, ready, take_learned
+from qrt_runner.execution.learning import (
+    is_learner,
+    lacks_model,
+    learned,
+    leave_for_later,
+    priced,
+    ready,
+    take_learned,
+)
 from qrt_runner.execution.reasons import told_of
 from qrt_runner.execution.spans import spans_of
 from qrt_runner.results import NO_SESSION
@@ -102,11 +110,12 @@ def run_alone(progress: Sequence[Progress], orders: Orders) -> Iterator[JobResul
         if lacks_model(job, orders):
             leave_for_later(todo[number:], orders)
             break
-        if why := orders.over(job):
+        known = priced(job, orders)
+        if why := orders.over(known):
             orders.leave(len(todo) - number, why)
             break
         orders.start(job)
-        pending.append(submitted(job, spans_of(job), None, orders))
+        pending.append(submitted(known, spans_of(job), None, orders))
         check_sent([pending[-1]], job.submission.device, None, orders)
     yield from _results(pending, [], orders)
 
@@ -154,8 +163,14 @@ def _sent(left: list[Job], place: Opened, orders: Orders) -> list[Attempt]:
     """
     attempts: list[Attempt] = []
     while left and not lacks_model(left[0], orders):
-        orders.start(left[0])
-        attempt = submitted(left[0], spans_of(left[0]), place, orders)
+        job = priced(left[0], orders)
+        if job.needs is not None and (why := orders.over(job)):
+            # What PEC costs was not known when the others were found to be affordable.
+            orders.leave(len(left), why)
+            left.clear()
+            break
+        orders.start(job)
+        attempt = submitted(job, spans_of(job), place, orders)
         if session_is_closed(attempt):
             orders.diary.withdrawn(attempt.number)
             break

@@ -6,6 +6,7 @@ therefore goes by its gates and qubits, and the runtime's names are looked up an
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from qiskit.circuit import QuantumCircuit, QuantumRegister
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from qiskit.circuit import CircuitInstruction
 
     from qrt_runner.modes.submission import Submission
+    from qrt_runner.noise import NoiseModel
 
 
 def layers_of(
@@ -66,6 +68,29 @@ def with_noise(options: Any, submission: Submission) -> Any:
     # Else local mode would simulate the learned noise on top of the simulator's own.
     simulator = options.simulator.model_copy(update={"layer_noise_model": []})
     return options.model_copy(update={"resilience": resilience, "simulator": simulator})
+
+
+def overhead_of(submission: Submission, model: NoiseModel) -> float:
+    """Return by how much PEC multiplies the randomizations of a job, on average over its parameter sets; else 1.
+
+    Args:
+        submission: The job, whose layers the model has.
+        model: Their noise.
+    """
+    final = finalize_estimator_options(submission.options)
+    if not final.resilience.pec_mitigation:
+        return 1.0
+    most, gain = final.resilience.pec.max_overhead, final.resilience.pec.noise_gain
+    boxing = estimator_options_to_boxing_options(final.twirling, measure_mitigation=True, inject_noise=True)
+    known, total = model.by_layer, 0.0
+    for pub in submission.pubs:
+        plain = _in_one_register(pub.circuit)
+        boxes = [box for box in PEC._box_circuit(plain, boxing) if box.name == "box"]  # noqa: SLF001 - as it prepares
+        layers = [_layer(box, plain, submission.qubits, final.twirling.group) for box in boxes]
+        gamma2 = prod(known[layer.key].gamma ** 2 for layer in layers if layer.key in known)
+        gamma2 = gamma2 if gain == "auto" else gamma2 ** (1.0 - float(gain))
+        total += len(pub.values) * (gamma2 if most is None else min(gamma2, float(most)))
+    return max(total / sum(len(pub.values) for pub in submission.pubs), 1.0)
 
 
 def map_of(noise: LayerNoise) -> PauliLindbladMap:

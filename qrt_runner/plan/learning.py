@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.config import RUN
 from qrt_runner.errors import refuse
 from qrt_runner.modes import LEARNER_MODE, Pub, Submission
-from qrt_runner.plan.costs import expected_s
+from qrt_runner.plan.costs import expected_s, times_expected_s
 from qrt_runner.plan.records import Job
 
 if TYPE_CHECKING:
@@ -134,8 +134,21 @@ def with_learners(jobs: Sequence[Job], wanted: Sequence[tuple[str, Learning | No
 
 def _moved(job: Job, by: int, learners: Mapping[int, int], models: Mapping[int, NoiseModel]) -> Job:
     """Return a job behind those that learn, with what it needs of them."""
-    submission = replace(job.submission, noise=models.get(job.index)) if job.index in models else job.submission
-    return replace(job, index=job.index + by, submission=submission, needs=learners.get(job.index))
+    moved = replace(job, index=job.index + by, needs=learners.get(job.index))
+    if job.index not in models:
+        return moved
+    return with_model(moved, models[job.index])
+
+
+def with_model(job: Job, model: NoiseModel) -> Job:
+    """Return a job with the noise model that it will be submitted with, and what it is expected to take by that."""
+    submission = replace(job.submission, noise=model)
+    if not job.expected_s:
+        return replace(job, submission=submission)
+    from qrt_runner.modes.layers import overhead_of
+
+    seconds = times_expected_s(job.expected_s, overhead_of(submission, model))
+    return replace(job, submission=submission, expected_s=seconds)
 
 
 def _model_or_job(users: Sequence[Job], learning: Learning, index: int) -> NoiseModel | Job:

@@ -67,4 +67,4 @@ def noise_notes(noise: NoiseModel | None, pub: PubResult | None) -> Iterator[str
     found = pub.expectations if pub is not None else None
     if found is not None and GAMMA in found.details:
         gamma2 = float(np.nanmax(found.details[GAMMA] ** 2))
-        yield f"PEC took {gamma2:.3g} times as many randomizations (gamma^2), which estimates of the cost do not count"
+        yield f"PEC took {gamma2:.3g} times as many randomizations (gamma^2)"
