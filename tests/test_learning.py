@@ -29,6 +29,7 @@ from qrt_runner.modes import LEARNER_MODE, Pub, Submission, mode_named
 from qrt_runner.noise import NoiseModel as Learned
 from qrt_runner.noise import model_of, plain
 from qrt_runner.rehearsal import Fault
+from qrt_runner.tracking.metrics import metrics_of_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,14 +120,14 @@ def check_depolarizing(seeds: range, **numbers: Any) -> None:
     rate = -log(0.9) / 16
     names, mean, error = rates_of(known(depolarizing_error(0.1, 2)), seeds, **numbers)
     assert len(names) == 15
-    # 15 comparisons, of which pairs are equal by symmetry; Student's t of 5 errors at 5 degrees of freedom is 0.4 %.
+    # 15 comparisons, of which pairs are equal by symmetry; Student's t of 5 errors at 4 degrees of freedom is 0.7 %.
     assert (abs(mean - rate) < 5 * error).all(), (names, mean, error)
     assert mean.sum() == pytest.approx(15 * rate, rel=0.1)
 
 
 def test_depolarizing_noise_is_learned():
     """All 15 rates are those of the injected channel within their errors, and their sum within a tenth."""
-    check_depolarizing(range(6), **NUMBERS)
+    check_depolarizing(range(5), **NUMBERS)
 
 
 @pytest.mark.slow
@@ -143,7 +144,7 @@ def test_single_generators_are_learned():
     """
     injected = {"IZ": 0.02, "XI": 0.01}
     device = known(PauliLindbladError([*injected], [*injected.values()]))
-    names, mean, error = rates_of(device, range(6), **NUMBERS)
+    names, mean, error = rates_of(device, range(4), **NUMBERS)
     for name, rate, one in zip(names, mean, error, strict=True):
         if name in injected:
             assert abs(rate - injected[name]) < 5 * one, (name, rate, one)
@@ -253,20 +254,25 @@ def task_of(*overrides: str) -> TaskResult:
     return result_of(*given)
 
 
-@pytest.mark.parametrize("kind", ["pec", "pea"])
-def test_one_word_learns_and_mitigates(kind):
-    """The learner's job stands behind the task's own, and the ledger names what was applied."""
-    result = task_of(f"mitigation={kind}")
-    assert result.ledger.applied == ("gate_twirling", "measure_twirling", kind)
+def test_one_word_learns_and_mitigates():
+    """The learner's job stands behind the task's own, and the ledger names what was applied; the overhead is a metric.
+
+    20 layers, each with gamma = exp(2 * the sum of its rates).
+    """
+    result = task_of("mitigation=pec")
+    assert result.ledger.applied == ("gate_twirling", "measure_twirling", "pec")
     assert [job.record["mode"] for job in result.jobs] == ["estimator", "learner"]
     assert result.noise is not None
     assert [str(one.layer) for one in result.noise.layers] == ["cx(3,4)"]
     assert any(note.startswith("noise model learned at") for note in result.notes)
+    metrics = {metric.key: metric.value for metric in metrics_of_task(result)}
+    assert metrics["mitigation/gamma2"] == pytest.approx(exp(2 * 20 * 2 * sum(result.noise.layers[0].rates)))
 
 
-def test_what_was_learned_is_an_artifact_with_a_figure(command, store):
-    """`noise_model.json` has qubits, gates and rates, and gives the model again; the sampling overhead is a metric."""
+def test_what_was_learned_is_an_artifact_with_a_figure(command):
+    """`noise_model.json` has qubits, gates and rates, and gives the model again."""
     words = [*circuit_file(*LADDER), "backend=fake_manila", "mode=estimator", "mitigation=pec", *SHORT]
+    words += ["tracking=off", "tracking.plots=true"]
     ended = command(*words)
     assert ended.code == 0, ended.err
     (file,) = Path("outputs").glob("**/noise_model.json")
@@ -276,10 +282,6 @@ def test_what_was_learned_is_an_artifact_with_a_figure(command, store):
     assert written["layers"][0]["layer"]["gates"] == [["cx", [3, 4]]]
     assert len(model.layers[0].rates) == 15
     assert (file.parent / "plots" / "noise_model.png").read_bytes().startswith(b"\x89PNG")
-    (experiment,) = store.search_experiments(filter_string="name = 'qrt_runner'")
-    (logged,) = store.search_runs([experiment.experiment_id])
-    # 20 layers, each with gamma = exp(2 * the sum of its rates)
-    assert logged.data.metrics["mitigation/gamma2"] == pytest.approx(exp(2 * 20 * 2 * sum(model.layers[0].rates)))
 
 
 def test_pea_and_pec_share_what_is_learned():
@@ -326,6 +328,7 @@ def test_a_model_is_used_again_while_it_is_valid():
     """The same layers on the same calibration: the second task learns nothing, and says from where its model is."""
     first = task_of("mitigation=pec")
     again = task_of("mitigation=pea")
+    assert again.ledger.applied == ("gate_twirling", "measure_twirling", "pea")
     assert [job.record["mode"] for job in again.jobs] == ["estimator"]
     assert first.noise is not None
     assert again.noise is not None
@@ -333,22 +336,19 @@ def test_a_model_is_used_again_while_it_is_valid():
     assert any(note.startswith(f"noise model reused from run {again.noise.run}") for note in again.notes)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
+def test_other_learning_is_done_anew():
+    """Asked for, too old, by another seed, with other numbers, or on another device."""
+    given = (*circuit_file(*LADDER), "backend=fake_manila", "mode=estimator", "mitigation=pec", *SHORT)
+    outcome_of(given)
+    changes = (
         "mitigation.noise_model=learn",
         "mitigation.learning.max_age_s=0",
         "seed=7",
         "mitigation.learning.shots_per_randomization=64",
         "backend.name=fake_quito",
-    ],
-)
-def test_other_learning_is_done_anew(change):
-    """Asked for, too old, by another seed, with other numbers, or on another device."""
-    given = (*circuit_file(*LADDER), "backend=fake_manila", "mode=estimator", "mitigation=pec", *SHORT)
-    outcome_of(given)
-    assert plan_of(given).jobs[0].mode == "estimator"
-    assert plan_of((*given, change)).jobs[0].mode == LEARNER_MODE
+    )
+    modes = {change: plan_of((*given, change)).jobs[0].mode for change in ("name=same", *changes)}
+    assert modes == {"name=same": "estimator", **dict.fromkeys(changes, LEARNER_MODE)}
 
 
 def test_another_calibration_is_learned_anew(monkeypatch):
@@ -376,34 +376,39 @@ def test_the_model_of_a_run_is_used_as_asked():
         assert [job.record["mode"] for job in one.jobs] == ["estimator"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        (
-            ("backend=fake_manila", "transpile.initial_layout=[0,1]"),
-            (
-                "mitigation.noise_model: given run:latest, whose model lacks cx(0,1); allowed: all layers; it has "
-                "cx(3,4); remedy: mitigation.noise_model=auto, which learns what is not known"
-            ),
-        ),
-        (
-            ("backend=fake", "backend.name=fake_quito"),
-            (
-                "mitigation.noise_model: given run:latest, whose model is of fake_manila; allowed: models of "
-                "fake_quito; remedy: mitigation.noise_model=auto, which learns what is not known"
-            ),
-        ),
-    ],
-    ids=["layer", "backend"],
-)
-def test_a_model_that_does_not_fit_is_refused(changes, told):
-    """Before anything is submitted, with what it lacks."""
+def test_a_model_that_does_not_fit_is_refused():
+    """Before anything is submitted, with what it lacks, or of which backend it is."""
     task_of("mitigation=pec")
+    asked = (*circuit_file(*LADDER), "mode=estimator", "mitigation=pec", "mitigation.noise_model=run:latest")
+    remedy = "remedy: mitigation.noise_model=auto, which learns what is not known"
+    assert mistakes_in(*asked, "backend=fake_manila", "transpile.initial_layout=[0,1]") == [
+        "mitigation.noise_model: given run:latest, whose model lacks cx(0,1); allowed: all layers; it has cx(3,4); "
+        + remedy
+    ]
+    assert mistakes_in(*asked, "backend=fake", "backend.name=fake_quito") == [
+        "mitigation.noise_model: given run:latest, whose model is of fake_manila; allowed: models of fake_quito; "
+        + remedy
+    ]
+
+
+def test_a_run_without_a_model_is_refused():
+    """One that is not there, and one that learned nothing."""
+    asked = (*circuit_file(*LADDER), "backend=fake_manila", "mode=estimator", "mitigation=pec")
+    (told,) = mistakes_in(*asked, "mitigation.noise_model=run:latest")
+    assert told.startswith("mitigation.noise_model: given run:latest; allowed: ")
+    outcome_of(("circuit=bell",))
+    (told,) = mistakes_in(*asked, "mitigation.noise_model=run:latest")
+    assert told == (
+        "mitigation.noise_model: given run:latest, which has no noise model; allowed: a run with mitigation=pea or "
+        "pec; remedy: mitigation.noise_model=auto"
+    )
+
+
+def mistakes_in(*overrides: str) -> list[str]:
+    """Return what an experiment is refused with, one text for each mistake."""
     with pytest.raises(ConfigError) as caught:
-        outcome_of(
-            (*circuit_file(*LADDER), "mode=estimator", "mitigation=pec", "mitigation.noise_model=run:latest", *changes)
-        )
-    assert [str(mistake) for mistake in caught.value.mistakes] == [told]
+        outcome_of(overrides)
+    return [str(mistake) for mistake in caught.value.mistakes]
 
 
 # Refusals
@@ -473,9 +478,7 @@ def test_a_model_that_does_not_fit_is_refused(changes, told):
 )
 def test_refused(overrides, told):
     """Before anything runs, each with the remedy."""
-    with pytest.raises(ConfigError) as caught:
-        outcome_of(overrides)
-    assert str(caught.value.mistakes[0]).startswith(told)
+    assert mistakes_in(*overrides)[0].startswith(told)
 
 
 # On a service
@@ -500,7 +503,9 @@ def words_for(service: Watched, *more: str) -> list[str]:
     return [*service.words, *circuit_file(*LADDER), "mode=estimator", "mitigation=pec", *SHORT, *more]
 
 
-@pytest.mark.parametrize(("asked", "kind"), [("auto", "dedicated"), ("batch", "batch")])
+@pytest.mark.parametrize(
+    ("asked", "kind"), [("auto", "dedicated"), pytest.param("batch", "batch", marks=pytest.mark.slow)]
+)
 def test_learner_and_task_share_one_group(service, command, asked, kind):
     """Two jobs in one session or batch, the learner's first, and the group is closed."""
     ended = command(*words_for(service, f"session={asked}", "mitigation.noise_model=learn"))
