@@ -59,6 +59,20 @@ class Learning(Section):
     """For how long a model is used for later tasks; the backend's calibration must be the same besides."""
 
 
+def with_learning(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config whose tasks take from the top level what their mitigation leaves out of the learning of noise."""
+    tasks, above = data.get("tasks"), data.get("mitigation")
+    if not isinstance(tasks, dict) or not isinstance(above, dict):
+        return data
+    taken = {name: above[name] for name in ("noise_model", "learning") if name in above}
+    return {**data, "tasks": {name: _with(task, taken) for name, task in tasks.items()}}
+
+
+def _with(task: Any, taken: Mapping[str, Any]) -> Any:
+    mitigation = task.get("mitigation") if isinstance(task, dict) else None
+    return {**task, "mitigation": {**taken, **mitigation}} if isinstance(mitigation, dict) else task
+
+
 def fractional_mistakes(data: Mapping[str, Any], options: Mapping[str, Any], path: str) -> list[Mistake]:
     """Return that PEC or PEA are asked for on a device with fractional gates, whose layers no twirling fits.
 

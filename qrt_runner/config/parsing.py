@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in, shown
 from qrt_runner.config.fields import Seed, without_unset
-from qrt_runner.config.learning import fractional_mistakes
+from qrt_runner.config.learning import fractional_mistakes, with_learning
 from qrt_runner.config.references import Reference, reference_mistakes
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
@@ -113,6 +113,7 @@ def parse(data: Mapping[str, Any], judge_options: OptionsJudge | None = None) ->
         raise ConfigError(secrets)
     if unwritable := unspeakable(data):
         raise ConfigError(unwritable)
+    data = with_learning(data)
     mistakes = [*combination_mistakes(data, judge_options), *reference_mistakes(data)]
     try:
         document = Document.model_validate_json(json.dumps(data), strict=True)
