@@ -65,7 +65,11 @@ def remembered(options: LearnerOptions, layers: Sequence[Layer], max_age_s: floa
 
 
 def _is_valid(model: NoiseModel, options: LearnerOptions, max_age_s: float) -> bool:
-    age_s = (datetime.now(UTC) - datetime.fromisoformat(model.learned)).total_seconds()
+    try:
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(model.learned)).total_seconds()
+    except (TypeError, ValueError):
+        # When it was learned is not known.
+        return False
     return model.calibration == options.calibration and age_s <= max_age_s
 
 

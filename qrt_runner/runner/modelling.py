@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from qrt_runner.results import GAMMA
 from qrt_runner.runner.reading import kept_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from qrt_runner.journal import Journal
     from qrt_runner.noise import NoiseModel
@@ -59,8 +59,8 @@ def together(models: Sequence[NoiseModel]) -> NoiseModel:
     return replace(models[0], layers=tuple(layers.values()))
 
 
-def noise_notes(noise: NoiseModel | None, pub: PubResult | None) -> Iterator[str]:
-    """Tell where a noise model is from, and what PEC took by it."""
+def noise_notes(noise: NoiseModel | None, pub: PubResult | None, resolved: Mapping[str, Any]) -> Iterator[str]:
+    """Tell where a noise model is from, what PEC took by it, and whether that was all."""
     if noise is None:
         return
     yield noise.told()
@@ -68,3 +68,6 @@ def noise_notes(noise: NoiseModel | None, pub: PubResult | None) -> Iterator[str
     if found is not None and GAMMA in found.details:
         gamma2 = float(np.nanmax(found.details[GAMMA] ** 2))
         yield f"PEC took {gamma2:.3g} times as many randomizations (gamma^2)"
+        most = resolved["resilience"]["pec"]["max_overhead"]
+        if most is not None and gamma2 > 0.999 * most:
+            yield f"PEC undid a part of the noise only: more is not allowed by pec.max_overhead={most:g}"

@@ -150,7 +150,7 @@ class _Gathered:
             calibration=program.calibration,
             notes=(
                 *logical.notes,
-                *noise_notes(noise, pub),
+                *noise_notes(noise, pub, task.ledger.resolved),
                 *_shared(task, self.jobs),
                 *(self._doubts(pub, comparison, missing) if pub else ()),
             ),
