@@ -59,6 +59,8 @@ APPLIED = {
     ("estimator", "twirl"): ("gate_twirling", "measure_twirling"),
     ("estimator", "trex"): ("measure_twirling", "trex"),
     ("estimator", "zne"): ("zne",),
+    ("estimator", "pea"): ("gate_twirling", "measure_twirling", "pea"),
+    ("estimator", "pec"): ("gate_twirling", "measure_twirling", "pec"),
     ("sampler", "none"): (),
     ("sampler", "level_0"): (),
     ("sampler", "dd"): ("dd",),

@@ -80,7 +80,7 @@ def _spent_s(job: JobResult, executions: Sequence[int]) -> float:
 
 def _overhead(job: JobResult, place: Place) -> float:
     """Return by how much PEC multiplied the executions of a PUB: gamma squared; else 1."""
-    for span, pub in zip(job.spans, job.pubs, strict=True):
+    for span, pub in zip(job.spans, job.pubs, strict=False):
         if span.pub == place.pub and pub.expectations is not None and GAMMA in pub.expectations.details:
             return float(np.mean(pub.expectations.details[GAMMA] ** 2))
     return 1.0
