@@ -367,6 +367,16 @@ def test_another_calibration_is_learned_anew(monkeypatch):
     assert plan_of(given).jobs[0].mode == LEARNER_MODE
 
 
+def test_learning_that_fails_here_fails_its_tasks_once(monkeypatch):
+    """A simulation that fails is tried again in halves; what has no model is not."""
+    monkeypatch.setattr("qrt_runner.modes.learning._layers", lambda _: {})
+    asked = (*circuit_file(*LADDER), "backend=fake_manila", "mode=estimator", "mitigation=pec", *SHORT)
+    (result,) = outcome_of(asked).results
+    assert result.state == "failed"
+    assert result.error.startswith("its noise model could not be learned: ")
+    assert [job.record["mode"] for job in result.jobs] == ["estimator", "learner"]
+
+
 def test_a_stored_plan_has_learners_and_models():
     """What is learned first, for whom, and what was learned before: another process submits the same."""
     given = (*circuit_file(*LADDER), "backend=fake_manila", "mode=estimator", "mitigation=pec", *SHORT)

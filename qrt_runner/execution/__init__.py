@@ -81,14 +81,13 @@ def _run_here(jobs: Sequence[Progress], orders: Orders) -> Iterator[JobResult]:
 
 def _simulated(one: Progress, orders: Orders) -> Iterator[JobResult]:
     """Simulate what is left of a job; layers are learned together or not at all, and without a model nothing is run."""
-    whole = spans_of(one.job)
-    if is_learner(one.job):
-        result = learned(submitted(one.job, whole, None, orders), orders)
-        assert result is not None, "what is simulated here is waited for"
-        yield result
-    elif isinstance(orders.learned.get(one.job.needs or 0), str) and one.job.needs is not None:
-        result = finished(submitted(one.job, one.left, None, orders), orders)
-        assert result is not None, "what is not submitted is not waited for"
-        yield result
+    job = one.job
+    if is_learner(job):
+        result = learned(submitted(job, spans_of(job), None, orders), orders)
+    elif job.needs is not None and isinstance(orders.learned[job.needs], str):
+        result = finished(submitted(job, one.left, None, orders), orders)
     else:
-        yield from Tries(one.job, orders).results(one.left)
+        yield from Tries(job, orders).results(one.left)
+        return
+    assert result is not None, "what is simulated here is waited for"
+    yield result
