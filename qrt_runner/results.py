@@ -152,13 +152,13 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Effect:
-    """How far off expectation values are, and at which price."""
-
-    bias: np.ndarray
-    """Value less reference, shape (parameter sets, observables); NaN where no reference is known."""
+    """What expectation values are worth: how far off they are, times their price."""
 
     mse_cost: np.ndarray
-    """(bias^2 + standard error^2) times cost, in seconds, shape as of `bias`; infinite where the error is."""
+    """(error^2 + standard error^2) times cost in seconds, where the error is value less reference.
+
+    Shape (parameter sets, observables); NaN where no reference is known, infinite where the standard error is.
+    """
 
     mean_mse_cost: np.ndarray
     """The mean of these over the observables with a reference, shape (parameter sets,); not finite where one is not."""

@@ -369,6 +369,40 @@ def test_a_config_that_this_version_does_not_know_is_told(files):
         stored_points({parts.POINTS: json.dumps(line).encode()})
 
 
+def as_before(line):
+    """Return a line of points.jsonl as it was written before circuits could be projected and runs be compared."""
+    document = line["document"]
+    document.pop("runs", None)
+    for circuit in [document.get("circuit"), *(task.get("circuit") for task in document.get("tasks", {}).values())]:
+        if circuit is not None:
+            del circuit["clifford"]
+    if "reference" in document:
+        document["reference"] = {"kind": document["reference"]["kind"], "max_qubits": 20}
+    return line
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [["circuit=ghz", "reference=ideal"]],
+        [["circuit=ghz", "reference=none"], ["circuit=bell", "reference=ideal"], ["circuit=bell", "reference=none"]],
+        [["experiment=raw_versus_primitive", "+circuit@tasks.raw.circuit=ghz"]],
+    ],
+    ids=["one", "a sweep", "tasks"],
+)
+def test_a_plan_of_the_former_version_is_read(points):
+    """Circuits without the word are not projected, what has no reference has none, exact values are asked for."""
+    plan = plan_of(*points)
+    files = packed(plan)
+    lines = [as_before(json.loads(line)) for line in files[parts.POINTS].decode().splitlines()]
+    files[parts.POINTS] = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    again = unpacked(files, stored_points(files), away)
+    assert len(again.tasks) == len(plan.tasks)
+    for one, other in zip(plan.tasks, again.tasks, strict=True):
+        assert other.point.experiment == one.point.experiment
+    assert task_keys(again) == task_keys(plan)
+
+
 # Identity
 
 

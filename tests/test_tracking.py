@@ -426,7 +426,7 @@ def test_no_bitstring_is_a_metric(sampled, estimated, teleported):
     """Outcomes are in artifacts; the metrics are those of the table and no others."""
     always = {"circuit/depth", "circuit/two_qubit_gates", "isa/depth", "isa/two_qubit_gates"}
     always |= {"time/transpile_s", "time/queue_s", "time/run_s", "usage/quantum_s"}
-    kinds = ("ev", "std", "ideal", "error", "bias", "effect/mse_cost")
+    kinds = ("ev", "std", "ideal", "error", "effect/mse_cost")
     compared = always | {"effect/mse_cost", "effect/cost_s"}
     counted = {f"{kind}/zz_ends" for kind in kinds}
     counted |= {"fidelity/hellinger", "distance/total_variation", "p_success"}
@@ -782,7 +782,13 @@ def options(group: str) -> list[str]:
 
 
 REMOTE = {"ibm", "ibm_least_busy", "vendor"}
-NEEDED = {"backend=fake": ("backend.name=fake_manila",), "reference=value": ("+reference.values={zz: 1}",)}
+NEEDED = {
+    "backend=fake": ("backend.name=fake_manila",),
+    "backend=snapshot": ("backend.run=latest",),
+    "reference=value": ("+reference.values={zz: 1}",),
+}
+BEFORE = {"backend=snapshot": ("backend=fake_manila",)}
+"""A run that must be there already."""
 AROUND = {
     "backend": ("mode=raw",),
     "mode": ("backend=fake_manila",),
@@ -797,6 +803,8 @@ SCAN = [f"{group}={option}" for group in AROUND for option in options(group) if 
 def test_every_option_runs(command, choice):
     """Every local option of these groups runs the Bell experiment with one word."""
     around = AROUND[choice.partition("=")[0]]
+    if choice in BEFORE:
+        assert command(*around, *BEFORE[choice], "tracking=off").code == 0
     ended = command(*around, choice, *NEEDED.get(choice, ()), "tracking=off")
     assert ended.code == 0, ended.err
     assert "done" in ended.out

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qrt_runner.analysis.counting import expectations_from_counts, hellinger, success_probability, total_variation
+from qrt_runner.analysis.counting import expectations_from_counts, hellinger, success_probability
+from qrt_runner.analysis.differences import total_variation
 from qrt_runner.analysis.effect import effect_of
 from qrt_runner.analysis.exact import exact_reference
 from qrt_runner.analysis.known import known_reference

@@ -68,13 +68,6 @@ def hellinger(joint: Mapping[str, int], probabilities: Mapping[str, float]) -> f
     return float(hellinger_fidelity(dict(joint), dict(probabilities)))
 
 
-def total_variation(joint: Mapping[str, int], probabilities: Mapping[str, float]) -> float:
-    """Return the total variation distance, half the sum of |p - q|, of counts and exact probabilities."""
-    shots = sum(joint.values())
-    outcomes = joint.keys() | probabilities.keys()
-    return sum(abs(joint.get(one, 0) / shots - probabilities.get(one, 0.0)) for one in outcomes) / 2
-
-
 def success_probability(joint: Mapping[str, int], probabilities: Mapping[str, float]) -> float:
     """Return the share of the shots that fell on the most probable exact outcomes."""
     best = max(probabilities.values())

@@ -1,6 +1,7 @@
 """The config as frozen, strict sections, one class per group of `conf/`; knows pydantic only.
 
-No field has a default: defaults live in `conf/`, and the composed YAML is the complete record of what was asked.
+Fields have no defaults: defaults live in `conf/`, and the composed YAML is the complete record of what was asked. The
+exception is a field that came later and that YAML files of users' own may lack; it then means what was done before.
 """
 
 from __future__ import annotations
@@ -41,8 +42,11 @@ class Circuit(Section):
     """Named observables; empty takes those of the circuit file."""
     measure: Measure
     """`auto` measures all qubits where a counting mode finds no measurement; or `never`; or the qubits to measure."""
-    clifford: Annotated[bool, Field(examples=["true"])]
-    """Whether every angle is moved to the nearest one that leaves the circuit Clifford: exact values at any width."""
+    clifford: Annotated[bool, Field(examples=["true"])] = False
+    """Whether every angle is moved to the nearest one that leaves the circuit Clifford: exact values at any width.
+
+    Circuits that were declared before there was such a field have none.
+    """
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.config import parse
 from qrt_runner.config.precedents import Precedent, parse_beside
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from qrt_runner.config import Document, Experiment
+
+_ADDED: Final[Mapping[str, Any]] = {"runs": []}
+"""Sections that a plan of a former version may lack."""
 
 
 def written_points(points: Sequence[Point]) -> bytes:
@@ -65,12 +68,22 @@ def _differing(document: Document, first: Document) -> set[str]:
 def _points(lines: Sequence[Mapping[str, Any]]) -> list[Point]:
     if not lines:
         return []
-    data = lines[0]["document"]
+    data = _as_of_today({**_ADDED, **lines[0]["document"]})
     precedent = Precedent(data, parse(data))
     return [_point(line, precedent) for line in lines]
 
 
+def _as_of_today(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sections as this version writes them: a former one gave every kind of reference the fields of all."""
+    reference = document.get("reference", {})
+    if reference.get("kind") == "none":
+        reference = {"kind": "none"}
+    elif reference.get("kind") == "ideal":
+        reference = {"on_unknown": "refuse", **reference}
+    return {**document, "reference": reference} if reference else {**document}
+
+
 def _point(line: Mapping[str, Any], precedent: Precedent) -> Point:
     # Their options have been judged by the runtime's models already.
-    experiment: Experiment = parse_beside(precedent, {**precedent.data, **line["document"]})
+    experiment: Experiment = parse_beside(precedent, {**precedent.data, **_as_of_today(line["document"])})
     return Point(line["index"], experiment, partial(str, line["yaml"]), tuple(line["overrides"]))

@@ -61,7 +61,7 @@ def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
 
 
 def _effects(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
-    """Return what tells how far off a task's expectation values are and at which price."""
+    """Return what a task's expectation values are worth, and what they cost."""
     effect, found = result.comparison.effect, result.expectations
     if effect is None or found is None:
         return
@@ -69,7 +69,6 @@ def _effects(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
     yield "effect/mse_cost", effect.mean_mse_cost.tolist()
     for column, name in enumerate(found.names):
         key = NOT_IN_NAMES.sub("_", name)
-        yield f"bias/{key}", effect.bias[:, column].tolist()
         yield f"effect/mse_cost/{key}", effect.mse_cost[:, column].tolist()
 
 

@@ -45,7 +45,6 @@ def _compared(comparison: Comparison, value: float, index: int, column: int) -> 
     row: Row = {"ideal": float(ideal[index, column])}
     row["error"] = value - row["ideal"]
     if effect is not None:
-        row["bias"] = float(effect.bias[index, column])
         row["cost_s"] = float(effect.cost_s[index])
         row["mse_cost"] = float(effect.mse_cost[index, column])
     return row
