@@ -28,7 +28,8 @@ ANSATZ = "circuit = QuantumCircuit(2)\ncircuit.ry(Parameter('theta'), 0)\ncircui
 
 def runs() -> list[str]:
     """Return the ids of the runs in the journal, the first first."""
-    return sorted(plan.stem for plan in Path("outputs/journal/plans").glob("*.zip"))
+    plans = sorted(Path("outputs/journal/plans").glob("*.zip"), key=lambda plan: plan.stat().st_mtime_ns)
+    return [plan.stem for plan in plans]
 
 
 def report() -> dict[str, Any]:
@@ -184,6 +185,53 @@ def test_a_replay_is_compared_with_its_run(command: Callable[..., Ended]) -> Non
     assert not pair["counts"][0]["significant"]
     applied = {change["what"]: change["second"] for change in pair["config"]}
     assert applied == {"qrt.mitigation_applied": "readout (calibration)"}
+
+
+def test_runs_of_other_circuits_have_nothing_in_common(command: Callable[..., Ended]) -> None:
+    """Two bits against three and other observables; of the ideal simulator there is no calibration to compare."""
+    done(command("circuit=bell", "backend=fake_manila", *QUIET))
+    done(command("circuit=ghz", "backend=aer", *QUIET))
+    ended = done(command("action=compare"))
+    (pair,) = report()["pairs"]
+    assert (pair["values"], pair["counts"]) == ([], [])
+    assert pair["calibrations"][0]["recorded"] == [True, False]
+    told = {change["what"]: (change["first"], change["second"]) for change in pair["config"]}
+    assert told["circuit.name"] == ("bell", "ghz")
+    assert "no result in common: " in ended.out
+    assert "the second run recorded no calibration of aer\n" in ended.out
+
+
+def test_what_is_gone_of_the_results_is_computed_again(command: Callable[..., Ended]) -> None:
+    """One file is gone, and then another run's index is damaged: the journal still knows the same numbers."""
+    for seed in (1, 2):
+        done(command("circuit=bell", "backend=fake_manila", f"seed={seed}", *QUIET))
+    done(command("action=compare"))
+    before = report()["pairs"][0]
+    first, second = (find_kept(run).folder for run in runs())
+    (first / "0-main" / "calibration.json").unlink()
+    (second / "run.json").write_text("{", encoding="utf-8")
+    for file in Path("outputs").rglob("comparison.json"):
+        file.unlink()
+    done(command("action=compare"))
+    again = report()["pairs"][0]
+    assert [again[name] for name in ("values", "counts", "calibrations")] == [
+        before[name] for name in ("values", "counts", "calibrations")
+    ]
+    ended = command("action=compare", f"runs=[latest,{second}]")
+    assert (ended.code, f"run: given {second}/run.json, which is damaged (" in ended.err) == (2, True)
+
+
+def test_files_that_were_changed_are_told(command: Callable[..., Ended]) -> None:
+    """What is no calibration any more ends in one clean error, and so does a damaged journal."""
+    for seed in (1, 2):
+        done(command("circuit=bell", "backend=fake_manila", f"seed={seed}", *QUIET))
+    (find_kept(runs()[0]).folder / "0-main" / "calibration.json").write_text("{}", encoding="utf-8")
+    ended = command("action=compare")
+    told = f"runs: given {' and '.join(runs())}, of which something that was kept is damaged (KeyError: "
+    assert (ended.code, told in ended.err) == (2, True)
+    Path("outputs/journal/journal.db").write_text("not a database", encoding="utf-8")
+    ended = command("action=compare")
+    assert (ended.code, ended.err.startswith("journal.folder: ")) == (1, True)
 
 
 def test_what_cannot_be_compared_is_refused(command: Callable[..., Ended]) -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _MOST_ROWS: Final = 40
 """Of a longer table a terminal shows so many rows: those that differ the most."""
 
+_NOTHING: Final = (
+    "no result in common: other observables, other parameter values, or counts of other numbers of bits were measured"
+)
+
 Row = tuple[str, ...]
 Draw = Callable[[Sequence[str], Sequence[Row]], list[str]]
 """Draws a table as lines."""
@@ -67,6 +71,7 @@ class Table:
 def tables_of(contrast: Contrast) -> list[Table]:
     """Return all that is told of two runs."""
     results = [_values(contrast.values), _counts(contrast.counts)]
+    results += [] if any(results) else [Table([_NOTHING])]
     drifted = [_drift(one) for one in contrast.drifts]
     besides = [_changes("config", contrast.config, contrast.tasks), _changes("versions", contrast.versions, 0)]
     return [_heading(contrast), *(table for table in (*results, *drifted, *besides) if table is not None)]
@@ -170,6 +175,10 @@ def _counts(found: Sequence[CountsDifference]) -> Table | None:
 
 
 def _drift(drift: Drift) -> Table:
+    if not all(drift.recorded):
+        place = "second" if drift.recorded[0] else "first"
+        told = f"the {place} run recorded no calibration of {drift.backends[drift.recorded.index(False)]}"
+        return Table([f"T1, T2, readout and two-qubit errors: {told}"])
     names = " and then ".join(
         f"{name}, calibrated {date}" for name, date in zip(drift.backends, drift.dates, strict=True)
     )
