@@ -123,16 +123,17 @@ def fake_class(name: str) -> type[BackendV2]:
     return fakes[name]
 
 
-class _Part(BackendV2):
-    """A part of a device as a backend of its own: same gates, errors and times, qubits renumbered."""
+class Described(BackendV2):
+    """A backend that is a name and a target, of which Aer takes its noise; it runs nothing."""
 
-    def __init__(self, whole: BackendV2, qubits: Sequence[int]) -> None:
-        super().__init__(name=whole.name)
-        self._target = part_of(whole.target, qubits)
+    def __init__(self, name: str, target: Target) -> None:
+        """Keep them."""
+        super().__init__(name=name)
+        self._target = target
 
     @property
     def target(self) -> Target:
-        """The part's target."""
+        """Its gates, with their errors and times."""
         return self._target
 
     @property
@@ -145,8 +146,15 @@ class _Part(BackendV2):
         return Options()
 
     def run(self, run_input: Any, **options: Any) -> Any:
-        """Not for running: Aer takes its noise from here."""
+        """Not for running."""
         raise NotImplementedError
+
+
+class _Part(Described):
+    """A part of a device as a backend of its own: same gates, errors and times, qubits renumbered."""
+
+    def __init__(self, whole: BackendV2, qubits: Sequence[int]) -> None:
+        super().__init__(whole.name, part_of(whole.target, qubits))
 
 
 def part_of(target: Target, qubits: Sequence[int], *, flow: bool = False) -> Target:

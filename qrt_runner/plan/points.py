@@ -17,12 +17,18 @@ from qrt_runner.plan.parts import POINTS, content_of, reading
 from qrt_runner.results import Point
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from qrt_runner.config import Document, Experiment
 
-_ADDED: Final[Mapping[str, Any]] = {"runs": []}
-"""Sections that a plan of a former version may lack."""
+_NEW_SECTIONS: Final[Mapping[str, Any]] = {"runs": []}
+"""What the config of a plan of a former version may lack, and what it means there."""
+
+_NEW_FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {("reference", "ideal"): {"on_unknown": "refuse"}}
+"""What a section of it may lack, by the section's name and kind."""
+
+_FORMER_FIELDS: Final[Mapping[tuple[str, str], Collection[str]]] = {("reference", "none"): ("max_qubits",)}
+"""What it may have and means nothing."""
 
 
 def written_points(points: Sequence[Point]) -> bytes:
@@ -68,19 +74,24 @@ def _differing(document: Document, first: Document) -> set[str]:
 def _points(lines: Sequence[Mapping[str, Any]]) -> list[Point]:
     if not lines:
         return []
-    data = _as_of_today({**_ADDED, **lines[0]["document"]})
+    data = _as_of_today({**_NEW_SECTIONS, **lines[0]["document"]})
     precedent = Precedent(data, parse(data))
     return [_point(line, precedent) for line in lines]
 
 
 def _as_of_today(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return sections as this version writes them: a former one gave every kind of reference the fields of all."""
-    reference = document.get("reference", {})
-    if reference.get("kind") == "none":
-        reference = {"kind": "none"}
-    elif reference.get("kind") == "ideal":
-        reference = {"on_unknown": "refuse", **reference}
-    return {**document, "reference": reference} if reference else {**document}
+    """Return sections of a config, which a former version may have written, as this one writes them."""
+    return {name: _section_of_today(name, section) for name, section in document.items()}
+
+
+def _section_of_today(name: str, section: Any) -> Any:
+    if not isinstance(section, dict):
+        return section
+    if name == "tasks":
+        return {task: _as_of_today(sections) for task, sections in section.items()}
+    key = name, str(section.get("kind"))
+    former = _FORMER_FIELDS.get(key, ())
+    return {**_NEW_FIELDS.get(key, {}), **{field: value for field, value in section.items() if field not in former}}
 
 
 def _point(line: Mapping[str, Any], precedent: Precedent) -> Point:
