@@ -154,11 +154,14 @@ class Ledger:
 class Effect:
     """What expectation values are worth: how far off they are, times their price."""
 
-    mse_cost: np.ndarray
-    """(error^2 + standard error^2) times cost in seconds, where the error is value less reference.
+    bias: np.ndarray
+    """Value less reference, shape (parameter sets, observables); NaN where no reference is known.
 
-    Shape (parameter sets, observables); NaN where no reference is known, infinite where the standard error is.
+    Metrics and tables call it `error`: in one measurement the statistical error is in it.
     """
+
+    mse_cost: np.ndarray
+    """(bias^2 + standard error^2) times cost, in seconds, shape as of `bias`; infinite where the error is."""
 
     mean_mse_cost: np.ndarray
     """The mean of these over the observables with a reference, shape (parameter sets,); not finite where one is not."""

@@ -77,6 +77,7 @@ def refusal(*words: str) -> str:
 def test_mean_squared_error_times_cost():
     """Off by -0.1 and -0.2 with errors of 0.1 and 0.05 at 2 s: (0.01 + 0.01) 2 and (0.04 + 0.0025) 2, mean 0.0625."""
     found = effect_of(expectations([[0.9, -0.2]], [[0.1, 0.05]]), np.array([[1.0, 0.0]]), price(2.0))
+    assert found.bias[0] == pytest.approx([-0.1, -0.2])
     assert found.mse_cost[0] == pytest.approx([0.04, 0.085])
     assert found.mean_mse_cost == pytest.approx([0.0625])
 
@@ -100,7 +101,7 @@ def test_what_has_no_reference_is_not_averaged_over():
     """Of a, 0.1 off with an error of 0.1 at 1 s, the value is known and of b not: the mean is that of a, 0.02."""
     found = effect_of(expectations([[1.1, 7.0]], [[0.1, 0.1]]), np.array([[1.0, np.nan]]), price(1.0))
     assert found.mean_mse_cost == pytest.approx([0.02])
-    assert np.isnan(found.mse_cost[0, 1])
+    assert np.isnan([found.bias[0, 1], found.mse_cost[0, 1]]).all()
 
 
 def test_without_any_reference_there_is_no_effect():
@@ -225,14 +226,14 @@ def test_the_table_tells_the_effect(ghz):
 def test_it_is_told_whether_the_cost_was_spent(ghz):
     """A simulator spends nothing, so it is the estimate."""
     record = Records("any", {}).of(ghz)
-    assert record.tags["effect.cost_source"] == "estimated"
+    assert record.tags["qrt.cost_source"] == "estimated"
     assert json.loads(record.artifacts["results.json"])["effect"] == {"cost_source": "estimated"}
 
 
 def test_without_a_reference_nothing_of_it_is_told():
     """Neither a tag, nor a metric, nor a column."""
     record = Records("any", {}).of(result_of("mode=estimator", SHOTS))
-    assert "effect.cost_source" not in record.tags
+    assert "qrt.cost_source" not in record.tags
     assert not [metric.key for metric in record.metrics if metric.key.startswith(("effect", "error", "distance"))]
     assert not {"error", "cost_s", "mse_cost"} & json.loads(record.artifacts["results.json"])["rows"][0].keys()
 
@@ -452,7 +453,7 @@ def test_a_stored_plan_gives_the_same_effect(words, quantum_s):
     np.testing.assert_array_equal(plan.tasks[0].reference.ideal, again.tasks[0].reference.ideal)
     ((first,), (second,)) = next(iter(scatter(plan, jobs))), next(iter(scatter(again, jobs)))
     assert first.comparison.effect.cost_source == ("spent" if quantum_s else "estimated")
-    for name in ("mse_cost", "mean_mse_cost", "cost_s"):
+    for name in ("bias", "mse_cost", "mean_mse_cost", "cost_s"):
         np.testing.assert_array_equal(*(getattr(one.comparison.effect, name) for one in (first, second)))
     assert (first.parameters, first.notes) == (second.parameters, second.notes)
 
@@ -476,7 +477,7 @@ def test_it_lands_in_mlflow(command, store):
     words = [*turned("[0.0, 1.0]"), "reference=ideal", "name=effect", "backend=fake_manila"]
     assert command(*words).code == 0
     (run,) = store.search_runs([store.get_experiment_by_name("effect").experiment_id])
-    assert run.data.tags["effect.cost_source"] == "estimated"
+    assert run.data.tags["qrt.cost_source"] == "estimated"
     for key in ("error/z", "effect/mse_cost/x", "effect/mse_cost", "effect/cost_s"):
         assert [metric.step for metric in store.get_metric_history(run.info.run_id, key)] == [0, 1]
     assert Path("mlflow.db").exists()

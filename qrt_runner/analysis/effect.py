@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 def effect_of(found: Expectations, ideal: np.ndarray, price: Price) -> Effect | None:
     """Return how far off expectation values are and at which price; None where no reference is known.
 
-    The mean squared error is error^2 + standard error^2. The error, value less reference, is that of this one
-    measurement: the bias, and the statistical error once more; where there is no bias, the mean squared error is twice
-    the standard error's square on average. Times the cost it is what techniques are ranked by, as more shots lower the
-    one as they raise the other.
+    The mean squared error is bias^2 + standard error^2. The bias is that of this one measurement, in which the
+    statistical error is once more: where there is no other, the mean squared error is twice its square on average.
+    Times the cost it is what techniques are ranked by, as more shots lower the one as they raise the other.
 
     Args:
         found: What was measured.
@@ -29,5 +28,6 @@ def effect_of(found: Expectations, ideal: np.ndarray, price: Price) -> Effect | 
     known = ~np.isnan(ideal).all(axis=0)
     if not known.any():
         return None
-    mse_cost = ((found.values - ideal) ** 2 + found.errors**2) * price.cost_s[:, None]
-    return Effect(mse_cost, mse_cost[:, known].mean(axis=1), price.cost_s, price.source)
+    bias = found.values - ideal
+    mse_cost = (bias**2 + found.errors**2) * price.cost_s[:, None]
+    return Effect(bias, mse_cost, mse_cost[:, known].mean(axis=1), price.cost_s, price.source)

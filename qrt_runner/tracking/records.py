@@ -204,7 +204,7 @@ def _tags(result: TaskResult, run: str) -> dict[str, str]:
         "qrt.mitigation_ignored": ",".join(result.ledger.ignored),
     }
     if result.comparison.effect is not None:
-        tags["effect.cost_source"] = result.comparison.effect.cost_source
+        tags["qrt.cost_source"] = result.comparison.effect.cost_source
     if result.reused_from:
         tags["qrt.reused_from"] = result.reused_from
     if result.error:
