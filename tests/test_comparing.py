@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from composing import circuit_file
 
-from qrt_runner.runner.contrasting import Table
+from qrt_runner.runner.contrasting import Table, _sets
 from qrt_runner.runner.differing import matched, value_differences
 from qrt_runner.runner.drifting import Change, config_changes, drifts, version_changes
 from qrt_runner.tracking import Record, find_kept
@@ -328,6 +328,13 @@ def test_changes_of_versions_are_told_by_package() -> None:
         Change("packages.qiskit", "2.6.0", "2.6.1"),
         Change("git.dirty", None, second=True),
     ]
+
+
+def test_of_many_parameters_those_that_vary_are_told() -> None:
+    """Five angles, of which the last one differs, and one set of two that does not: three are told, that one first."""
+    sets = [(*((f"t[{index}]", 0.5) for index in range(4)), ("t[4]", value)) for value in (0.1, 0.2)]
+    assert _sets(sets) == [f"t[4]={value}, t[0]=0.5, t[1]=0.5, and 2 more" for value in (0.1, 0.2)]
+    assert _sets([(("a", 1.0), ("b", 2.0)), ()]) == ["a=1, b=2", "-"]
 
 
 def test_of_a_long_table_a_terminal_shows_what_differs_the_most() -> None:

@@ -41,7 +41,7 @@ class Device:
     gates: Target | None = None
     """What circuits are lowered to where that is less than the backend takes; None for the backend's own target."""
 
-    method: str = "another simulation method"
+    method: str = "backend.method"
     """What a user types in front of `=<method>` to choose another simulation method, for error texts."""
 
     section: str = ""

@@ -23,6 +23,8 @@ _NOTHING: Final = (
     "no result in common: other observables, other parameter values, or counts of other numbers of bits were measured"
 )
 
+_MOST_PARAMETERS: Final = 3
+
 Row = tuple[str, ...]
 Draw = Callable[[Sequence[str], Sequence[Row]], list[str]]
 """Draws a table as lines."""
@@ -129,7 +131,7 @@ def _values(found: Sequence[ValueDifference]) -> Table | None:
     rows = [
         (
             one.task,
-            *_set(one.parameters),
+            parameters,
             one.observable,
             with_error(*one.first),
             with_error(*one.second),
@@ -137,7 +139,7 @@ def _values(found: Sequence[ValueDifference]) -> Table | None:
             f"{one.found.sigmas:.1f}",
             _verdict(significant=one.found.is_significant),
         )
-        for one in found
+        for one, parameters in zip(found, _sets([one.parameters for one in found]), strict=True)
     ]
     significant = sum(one.found.is_significant for one in found)
     words = f"{significant} of {len(found)} expectation values differ by more than {MOST_SIGMAS:g} standard errors"
@@ -154,7 +156,7 @@ def _counts(found: Sequence[CountsDifference]) -> Table | None:
     rows = [
         (
             one.task,
-            *_set(one.parameters),
+            parameters,
             f"{one.shots[0]}, {one.shots[1]}",
             f"{one.variation.value:.4f}",
             _expected(one.variation),
@@ -163,7 +165,7 @@ def _counts(found: Sequence[CountsDifference]) -> Table | None:
             f"{one.variation.chance:.3f}",
             _verdict(significant=one.variation.is_significant),
         )
-        for one in found
+        for one, parameters in zip(found, _sets([one.parameters for one in found]), strict=True)
     ]
     significant = sum(one.variation.is_significant for one in found)
     words = (
@@ -204,8 +206,19 @@ def _changes(what: str, changes: Sequence[Change], tasks: int) -> Table | None:
     return Table([], titles, rows) if tasks else Table([], titles[:-1], [row[:-1] for row in rows])
 
 
-def _set(parameters: Set) -> tuple[str]:
-    return (", ".join(f"{name}={value:.6g}" for name, value in parameters) or "-",)
+def _sets(found: Sequence[Set]) -> list[str]:
+    """Return what tells parameter sets from each other: a few parameters, first those with several values."""
+    values: dict[str, set[float]] = {}
+    for parameters in found:
+        for name, value in parameters:
+            values.setdefault(name, set()).add(value)
+    return [_few(sorted(parameters, key=lambda one: len(values[one[0]]) == 1)) for parameters in found]
+
+
+def _few(parameters: Sequence[tuple[str, float]]) -> str:
+    told = [f"{name}={value:.6g}" for name, value in parameters[:_MOST_PARAMETERS]]
+    more = len(parameters) - len(told)
+    return ", ".join([*told, *([f"and {more} more"] if more else [])]) or "-"
 
 
 def _by_chance(count: int) -> str:
