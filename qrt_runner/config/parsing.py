@@ -67,7 +67,7 @@ class Document(Section):
     """The one seed: simulators, twirling and (by `transpile.seed`) the transpiler; null for fresh randomness."""
     run: Annotated[str, Field(min_length=1, examples=["latest"])] | None
     """Id of the run that an action is about, or `latest`, or `all`."""
-    runs: list[Annotated[str, Field(min_length=1, examples=["latest"])]]
+    runs: Annotated[list[Annotated[str, Field(min_length=1, examples=["latest"])]], Field(examples=["[<id>,<id>]"])]
     """Runs that are compared, the first with each other one: ids, folders, or `latest`; empty for the latest two."""
     resume: Annotated[Literal["auto", "never", "required"], Field(examples=["never"])]
     """Whether a command carries on with an interrupted run of its own: where there is one, never, or nothing else."""

@@ -147,7 +147,7 @@ def _values(found: Sequence[ValueDifference]) -> Table | None:
     untold = sum(math.isnan(one.found.sigmas) for one in found)
     words += f" ({untold} have no finite one)" if untold else ""
     weights = [0.0 if math.isnan(one.found.sigmas) else abs(one.found.sigmas) for one in found]
-    return Table([f"{words}; {_by_chance(len(found))}"], titles, rows, weights)
+    return Table([f"{words}; {_by_chance(len(found) - untold)}"], titles, rows, weights)
 
 
 def _counts(found: Sequence[CountsDifference]) -> Table | None:
