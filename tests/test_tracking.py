@@ -316,7 +316,7 @@ def test_swept_group_of_a_task_is_a_param(lab):
 
 
 def test_tags_of_counts(sampled):
-    """A local run's tags name its place, its job and its device, and no session."""
+    """A local run's tags name its place, its job and its device, no session, and that nothing was spent."""
     [job] = sampled.json("jobs.json")
     own = {key: value for key, value in sampled.tags.items() if key.startswith("qrt.")}
     for name in ("qrt.run", "qrt.fingerprint", "qrt.notes"):
@@ -330,6 +330,7 @@ def test_tags_of_counts(sampled):
         "qrt.session_kind": "none",
         "qrt.mitigation_applied": "",
         "qrt.mitigation_ignored": "",
+        "qrt.cost_source": "estimated",
     }
 
 
