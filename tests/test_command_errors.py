@@ -80,7 +80,8 @@ def test_a_preset_that_is_not_there_is_refused(command: Callable[..., Ended]) ->
     """`experiment=typo` must not silently run the default."""
     assert_config_error(
         command("experiment=typo"),
-        "experiment: given 'typo'; allowed: kicked_ising, raw_versus_primitive; remedy: choose one of them: experiment=<option>",
+        "experiment: given 'typo'; allowed: kicked_ising, raw_versus_primitive; "
+        "remedy: choose one of them: experiment=<option>",
     )
 
 
