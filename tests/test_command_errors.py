@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from conftest import Ended
 
-CIRCUITS = "bell, bernstein_vazirani, dynamic_teleport, efficient_su2, file, ghz, h2, qaoa_maxcut, qft, random, tfim"
+CIRCUITS = (
+    "bell, bernstein_vazirani, dynamic_teleport, efficient_su2, file, ghz, h2, kicked_ising, qaoa_maxcut, qft, random, "
+    "tfim"
+)
 TOKEN = "q7Zk0-made-up-token-of-nobody"
 
 
@@ -77,7 +80,8 @@ def test_a_preset_that_is_not_there_is_refused(command: Callable[..., Ended]) ->
     """`experiment=typo` must not silently run the default."""
     assert_config_error(
         command("experiment=typo"),
-        "experiment: given 'typo'; allowed: raw_versus_primitive; remedy: choose one of them: experiment=<option>",
+        "experiment: given 'typo'; allowed: kicked_ising, raw_versus_primitive; "
+        "remedy: choose one of them: experiment=<option>",
     )
 
 

@@ -56,6 +56,9 @@ class Device:
     reads_evenly: bool = False
     """Whether 0 and 1 are misread alike, by the calibration's `readout_error`, as where noise is made of a target."""
 
+    pauli_noise: bool = False
+    """Whether a simulator's gate errors are the Pauli twirls of the device's."""
+
     numbers: tuple[int, ...] = ()
     """The number that each qubit of `gates` has on the backend, where those are a part of its qubits only."""
 

@@ -12,6 +12,7 @@ from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 
 from qrt_runner.backends.device import Device
+from qrt_runner.backends.pauli_noise import with_pauli_noise
 from qrt_runner.config import nearest
 from qrt_runner.errors import refuse
 
@@ -53,8 +54,18 @@ def open_aer(section: config.Aer) -> Device:
 def open_noisy(section: config.AerNoisy) -> Device:
     """Open Aer with the noise of a fake device."""
     fake = fake_class(section.name)()
-    name, settings = f"aer_noisy({section.name})", settings_of(section)
-    return Device(name, fake, "simulator", noisy=True, settings=settings, shrinks=True, reads_evenly=True)
+    part = ", pauli" if section.noise == "pauli" else ""
+    name, settings = f"aer_noisy({section.name}{part})", settings_of(section)
+    return Device(
+        name,
+        fake,
+        "simulator",
+        noisy=True,
+        settings=settings,
+        shrinks=True,
+        reads_evenly=True,
+        pauli_noise=section.noise == "pauli",
+    )
 
 
 def open_fake(section: config.Fake) -> Device:
@@ -77,7 +88,8 @@ def simulator_of(device: Device, qubits: Sequence[int]) -> BackendV2:
     """Return the simulator that runs circuits on these physical qubits, renumbered from 0 in the order given."""
     if not device.shrinks:
         return device.backend
-    return AerSimulator.from_backend(_Part(device.backend, qubits), **device.settings)
+    simulator = AerSimulator.from_backend(_Part(device.backend, qubits), **device.settings)
+    return with_pauli_noise(simulator) if device.pauli_noise else simulator
 
 
 def fake_names() -> list[str]:

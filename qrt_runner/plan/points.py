@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 _NEW_SECTIONS: Final[Mapping[str, Any]] = {"runs": []}
 """What the config of a plan of a former version may lack, and what it means there."""
 
-_NEW_FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {("reference", "ideal"): {"on_unknown": "refuse"}}
+_NEW_FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
+    ("reference", "ideal"): {"on_unknown": "refuse"},
+    ("backend", "aer_noisy"): {"noise": "device"},
+}
 """What a section of it may lack, by the section's name and kind."""
 
 _FORMER_FIELDS: Final[Mapping[tuple[str, str], Collection[str]]] = {("reference", "none"): ("max_qubits",)}
