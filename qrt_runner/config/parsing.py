@@ -237,7 +237,7 @@ def _mitigation_mistakes(
 def _unsuited(mode: object, kind: object, path: str) -> Mistake | None:
     if mode == "raw" and kind not in _RAW_MITIGATION:
         remedy = f"{path}=none, or mode=sampler or mode=estimator"
-        return Mistake(path, str(kind), "none in mode=raw, which is unprocessed, or m3", remedy)
+        return Mistake(path, str(kind), "none or m3 in mode=raw, which is unprocessed", remedy)
     if mode == "estimator" and kind == "m3":
         allowed = "m3 for counts: mode=raw and mode=sampler"
         return Mistake(path, "m3 in mode=estimator, whose results are expectation values", allowed, f"{path}=trex")

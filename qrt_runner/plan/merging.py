@@ -60,13 +60,18 @@ class Wanted:
     group_key: str
     """Equal for what shares a session group; empty where there is none."""
 
-    calibrating: Calibrating
-    """Of which qubits its job measures the readout, and how; of none where it does not ask for M3."""
+    calibrating: Calibrating | None = None
+    """Of which qubits its job measures the readout, and how; None where it does not ask for M3."""
 
     @property
     def values(self) -> np.ndarray:
         """Its parameter values, shape (sets, parameters)."""
         return self.template.pubs[0].values
+
+    @property
+    def calibrated(self) -> tuple[int, ...]:
+        """The qubits whose readout its job measures for it."""
+        return self.calibrating.qubits if self.calibrating is not None else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,19 +128,19 @@ def _packed(chunks: Iterable[_Chunk]) -> list[list[_Chunk]]:
     jobs: list[list[_Chunk]] = []
     load, qubits = np.zeros(5), set[int]()
     for chunk in chunks:
-        added, together = _load(chunk), qubits.union(chunk.like.calibrating.qubits)
+        added, together = _load(chunk), qubits.union(chunk.like.calibrated)
         if jobs and (load + added + _beside(chunk.like, together) <= _most(chunk.like.limits)).all():
             jobs[-1].append(chunk)
             load, qubits = load + added, together
         else:
             jobs.append([chunk])
-            load, qubits = added, {*chunk.like.calibrating.qubits}
+            load, qubits = added, {*chunk.like.calibrated}
     return jobs
 
 
 def _beside(like: Wanted, qubits: AbstractSet[int]) -> np.ndarray:
     """Return what the calibration of qubits adds to a job, as `_load`; PUBs and sets are limited of those asked for."""
-    if not qubits:
+    if not qubits or like.calibrating is None:
         return np.zeros(5)
     beside = like.calibrating.of(tuple(sorted(qubits))).beside
     return np.array([0, 0, beside.executions, beside.payload_bytes / _MIB, beside.memory_bytes / _MIB], dtype=float)
@@ -158,8 +163,8 @@ def _job(index: int, chunks: Sequence[_Chunk]) -> Job:
     first = chunks[0].like
     pubs = tuple(_pub(chunk) for chunk in chunks)
     executions = sum(len(chunk.values) * chunk.like.cost.executions for chunk in chunks)
-    qubits = tuple(sorted({qubit for chunk in chunks for qubit in chunk.like.calibrating.qubits}))
-    if qubits:
+    qubits = tuple(sorted({qubit for chunk in chunks for qubit in chunk.like.calibrated}))
+    if qubits and first.calibrating is not None:
         calibration = first.calibrating.of(qubits)
         pubs, executions = (*pubs, calibration.pub), executions + calibration.beside.executions
     # What is simulated here costs no quantum time.

@@ -74,6 +74,8 @@ def without_m3(ledger: Ledger, why: str) -> Ledger:
 def corrections(task: PlannedTask, jobs: Sequence[JobResult]) -> Iterator[str]:
     """Tell what M3 has corrected, and what it has not."""
     yield "expectation values and fidelities are corrected (M3) for readout errors; counts are as measured"
+    if (task.ledger.resolved.get("twirling") or {}).get("enable_measure"):
+        yield "standard errors do not hold what the finite number of readout randomizations adds (twirling)"
     circuit, bits = task.logical.circuit, read_bits(task.program)
     if circuit.has_control_flow_op():
         yield "measured bits that steer the circuit are not corrected"
