@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
     from qrt_runner.results import Counts
 
-_MOST_OUTCOMES: Final = 4096
-"""Of more distinct outcomes mthree solves its equations by iteration, and we do not solve them once more."""
+_MOST_SOLVED: Final = 8192
+"""Of more distinct outcomes mthree solves its equations by iteration, which takes longer up to there, not memory."""
+
+_MOST_SOLVED_AGAIN: Final = 4096
+"""Of so many the transposed equations are solved as well, for standard errors."""
 
 _MOST_ITERATIONS: Final = 100
 
@@ -99,7 +102,7 @@ class M3:
         from mthree import M3Mitigation
 
         perfect = ReadoutError(0.0, 0.0)
-        solver = M3Mitigation(None)
+        solver = M3Mitigation(None, iter_threshold=_MOST_SOLVED)
         solver.cals_from_matrices(
             [self.undone.get(place, perfect).matrix.astype(np.float32) for place in range(len(self.places))]
         )
@@ -182,12 +185,12 @@ class M3:
         The transposed equations solved for the observable; of very many outcomes what they would contribute if all
         outcomes had come, which is the inverse of the whole readout.
         """
-        if len(joint) > _MOST_OUTCOMES:
+        if len(joint) > _MOST_SOLVED_AGAIN:
             undone = signs_of(table_of(joint)[0], self.undone)
             return np.array([eigenvalues(operator, undone, where) for operator in operators]).reshape(found.shape)
         # Outcomes are in the order of their text there, too.
         matrix, _ = self.solver.reduced_cal_matrix(joint, [*range(len(self.places))], min(len(self.places), 3))
-        return np.linalg.solve(matrix.T.astype(float), found.T).T
+        return np.asarray(np.linalg.solve(matrix.T, found.T)).T
 
     def _calibrated(
         self, operator: SparsePauliOp, signs: np.ndarray, shares: np.ndarray, where: Mapping[int, int]
