@@ -214,6 +214,9 @@ class Comparison:
     effect: Effect | None = None
     """Of expectation values of which the reference tells some."""
 
+    uncorrected: Comparison | None = None
+    """How the counts as measured compare, where readout errors are undone."""
+
 
 @dataclass(frozen=True)
 class Point:

@@ -545,6 +545,14 @@ def test_the_rehearsal_measures_in_the_same_jobs(tmp_path):
     assert numbers_of(replayed()) == numbers_of(outcome)
 
 
+def test_a_snapshot_misreads_as_its_device_did():
+    """The backend of a recorded run is corrected as the device itself: by what the run measures."""
+    outcome_of((*ON_MANILA, "mode=raw", "mode.shots=64"))
+    result = result_of("circuit=bell", "backend=snapshot", "backend.run=results", "mode=sampler", "mitigation=m3")
+    assert result.ledger.applied == ("m3",)
+    assert abs(ev(result)[0] - 1.0) < 5 * ev(result)[1] + 0.01
+
+
 def test_what_steers_the_circuit_is_not_corrected():
     """Teleported: two bits steer corrections and are taken as read, the last one is corrected; both are said."""
     words = ("circuit=dynamic_teleport", "backend=fake_sherbrooke", "mode=sampler", "mitigation=m3", "mode.shots=4096")
@@ -568,6 +576,9 @@ def test_what_is_told_of_a_corrected_task():
         assert metrics[f"ev_as_measured/{name}"] != metrics[f"ev/{name}"]
         assert metrics[f"std_as_measured/{name}"] < metrics[f"std/{name}"]
     assert metrics["readout/overhead"] > 1
+    assert metrics["fidelity/hellinger_as_measured"] < metrics["fidelity/hellinger"]
+    assert metrics["p_success_as_measured"] < metrics["p_success"]
+    assert metrics["distance/total_variation_as_measured"] > metrics["distance/total_variation"]
     (joint,) = json.loads(record.artifacts["counts.json"])
     assert sum(joint["meas"].values()) == 1024
     (quasi,) = json.loads(record.artifacts["quasi.json"])

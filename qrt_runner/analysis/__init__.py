@@ -28,9 +28,13 @@ def compared(reference: Comparison, result: PubResult, price: Callable[[], Price
         result: Counts, expectation values, or both.
         price: Tells what they cost.
     """
-    if result.counts is not None and reference.probabilities is not None:
-        found = result.corrected.probabilities if result.corrected is not None else result.counts.joint
-        reference = _with_distances(reference, found, reference.probabilities)
+    if result.counts is not None and (exact := reference.probabilities) is not None:
+        measured = _with_distances(reference, result.counts.joint, exact)
+        if result.corrected is None:
+            reference = measured
+        else:
+            corrected = _with_distances(reference, result.corrected.probabilities, exact)
+            reference = replace(corrected, uncorrected=measured)
     if result.expectations is not None and reference.ideal is not None:
         reference = replace(reference, effect=effect_of(result.expectations, reference.ideal, price()))
     return reference

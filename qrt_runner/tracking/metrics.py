@@ -50,6 +50,10 @@ def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
         yield "fidelity/hellinger", comparison.hellinger
         yield "p_success", comparison.p_success
         yield "distance/total_variation", comparison.total_variation
+    if (read := comparison.uncorrected) is not None:
+        yield "fidelity/hellinger_as_measured", read.hellinger
+        yield "p_success_as_measured", read.p_success
+        yield "distance/total_variation_as_measured", read.total_variation
     if result.corrected is not None:
         yield "readout/overhead", result.corrected.overhead.tolist()
     for column, name in enumerate(found.names if found is not None else ()):
