@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MEASURED: Final = "#0072B2"
 _IDEAL: Final = "#E69F00"
+_CORRECTED: Final = "#009E73"
 _CYCLE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _MOST_BARS: Final = 24
 _MOST_LINES: Final = 7
@@ -47,7 +48,8 @@ def figures(result: TaskResult) -> dict[str, bytes]:
     first = _title(result) + (f", set 0 of {len(result.parameter_values)}" if len(result.parameter_values) > 1 else "")
     if result.counts is not None:
         ideal = result.comparison.probabilities
-        drawn["plots/counts.png"] = histogram(result.counts.joint[0], ideal[0] if ideal else None, first)
+        corrected = result.corrected.quasi[0] if result.corrected is not None else None
+        drawn["plots/counts.png"] = histogram(result.counts.joint[0], ideal[0] if ideal else None, first, corrected)
     if result.expectations is not None and result.expectations.names:
         drawn["plots/expectation_values.png"] = expectation_values(result)
         if "evs_noise_factors" in result.expectations.details:
@@ -55,8 +57,20 @@ def figures(result: TaskResult) -> dict[str, bytes]:
     return drawn
 
 
-def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title: str) -> bytes:
-    """Draw the shares of the most frequent outcomes, with exact probabilities beside them where they are known."""
+def histogram(
+    joint: Mapping[str, int],
+    ideal: Mapping[str, float] | None,
+    title: str,
+    corrected: Mapping[str, float] | None = None,
+) -> bytes:
+    """Draw the shares of the most frequent outcomes.
+
+    Args:
+        joint: Counts as measured.
+        ideal: Exact probabilities, drawn beside them where they are known.
+        title: Of the figure.
+        corrected: Quasi-probabilities, as well.
+    """
     shots = sum(joint.values())
     weight = {
         outcome: max(joint.get(outcome, 0) / shots, (ideal or {}).get(outcome, 0.0))
@@ -65,15 +79,16 @@ def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title
     outcomes = sorted(sorted(weight, key=lambda outcome: (-weight[outcome], outcome))[:_MOST_BARS])
     figure, axes = _page(max(5.0, 0.42 * len(outcomes) + 2.0))
     places = np.arange(len(outcomes))
-    width = 0.4 if ideal else 0.7
+    beside = [("corrected", corrected, _CORRECTED), ("ideal", ideal, _IDEAL)]
+    others = [(label, found, color) for label, found, color in beside if found]
+    width = 0.8 / (1 + len(others)) if others else 0.7
+    first = places - width * len(others) / 2
     shares = np.array([joint.get(outcome, 0) / shots for outcome in outcomes])
     errors = np.sqrt(shares * (1 - shares) / shots)
-    axes.bar(
-        places - (width / 2 if ideal else 0), shares, width, yerr=errors, color=_MEASURED, label="measured", capsize=2
-    )
-    if ideal:
-        exact = [ideal.get(outcome, 0.0) for outcome in outcomes]
-        axes.bar(places + width / 2, exact, width, color=_IDEAL, label="ideal")
+    axes.bar(first, shares, width, yerr=errors, color=_MEASURED, label="measured", capsize=2)
+    for number, (label, found, color) in enumerate(others, 1):
+        axes.bar(first + number * width, [found.get(one, 0.0) for one in outcomes], width, color=color, label=label)
+    if others:
         figure.legend(loc="outside right upper", frameon=False)
     labels = [_label(outcome) for outcome in outcomes]
     steep = len(labels) > 8 or len(labels[0]) > 6

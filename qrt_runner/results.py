@@ -71,11 +71,30 @@ class Expectations:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """What counts are once readout errors are undone, per parameter set."""
+
+    quasi: tuple[Mapping[str, float], ...]
+    """Quasi-probabilities of the outcomes that came, bit order as in `Counts.joint`; some may be below 0."""
+
+    probabilities: tuple[Mapping[str, float], ...]
+    """The nearest probability distributions."""
+
+    overhead: np.ndarray
+    """By how much more shots the same variance takes at most, shape (parameter sets,)."""
+
+    uncorrected: Expectations
+    """What the counts as measured tell."""
+
+
+@dataclass(frozen=True)
 class PubResult:
     """What one PUB gave: counts from the counting modes, expectation values from the estimator."""
 
     counts: Counts | None = None
     expectations: Expectations | None = None
+    corrected: Corrected | None = None
+    """What the expectation values are from, where readout errors are undone."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +151,9 @@ class JobResult:
     quantum_s: float
     error: str = ""
     """The backend's own reason, for a failed job."""
+
+    calibration: Counts | None = None
+    """What its qubits were read as in each of the states that its calibration prepared; None where it has none."""
 
     reports: tuple[GroupReport, ...] = ()
     """Of the sessions that the jobs of its group were in, once this was the last of them."""
@@ -195,6 +217,9 @@ class Comparison:
     effect: Effect | None = None
     """Of expectation values of which the reference tells some."""
 
+    uncorrected: Comparison | None = None
+    """How the counts as measured compare, where readout errors are undone."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -235,6 +260,12 @@ class TaskResult:
     transpile_s: float
     counts: Counts | None = None
     expectations: Expectations | None = None
+    corrected: Corrected | None = None
+    """What the expectation values and distances are from, where readout errors are undone; counts are as measured."""
+
+    readouts: tuple[Mapping[str, Any], ...] = ()
+    """How the qubits were misread, of each job that has measured it, as in `readout.json`."""
+
     comparison: Comparison = field(default_factory=Comparison)
     missing: tuple[int, ...] = ()
     """Parameter sets of which there is no result, because their job failed: empty counts, NaN for numbers."""

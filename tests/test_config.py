@@ -268,7 +268,7 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
         (
             ["mode=raw", "mitigation=zne"],
             (
-                "mitigation: given zne; allowed: none in mode=raw, which is unprocessed; "
+                "mitigation: given zne; allowed: none or m3 in mode=raw, which is unprocessed; "
                 "remedy: mitigation=none, or mode=sampler or mode=estimator"
             ),
         ),
@@ -283,7 +283,7 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             (
                 [f"mitigation={kind}"],
                 (
-                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, custom in mode=sampler, whose "
+                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, m3, custom in mode=sampler, whose "
                     "results are counts; remedy: mode=estimator, or mitigation=twirl"
                 ),
             )
@@ -604,7 +604,10 @@ ESTIMATED = {"kind": "estimator", "shots": 200, "precision": None}
 
 def test_a_task_takes_from_the_top_level_what_it_leaves_out() -> None:
     """Its own mode, everybody's circuit."""
-    tasks = {"first": {"mode": RAW}, "second": {"mode": ESTIMATED, "mitigation": {"kind": "level_1", "options": {}}}}
+    tasks = {
+        "first": {"mode": RAW},
+        "second": {"mode": ESTIMATED, "mitigation": {"kind": "level_1", "readout": "as_measured", "options": {}}},
+    }
     experiment = parse(with_value("tasks", tasks, "circuit=ghz"), judge_options)
     found = {name: (task.circuit.name, task.mode.kind, task.mitigation.kind) for name, task in experiment.tasks.items()}
     assert found == {"first": ("ghz", "raw", "none"), "second": ("ghz", "estimator", "level_1")}
@@ -645,14 +648,17 @@ def test_tasks_keep_the_order_in_which_they_are_written() -> None:
             ),
         ),
         (
-            {"mode": RAW, "mitigation": {"kind": "zne", "options": {}}},
+            {"mode": RAW, "mitigation": {"kind": "zne", "readout": "as_measured", "options": {}}},
             (
-                "tasks.raw.mitigation: given zne; allowed: none in mode=raw, which is unprocessed; "
+                "tasks.raw.mitigation: given zne; allowed: none or m3 in mode=raw, which is unprocessed; "
                 "remedy: tasks.raw.mitigation=none, or mode=sampler or mode=estimator"
             ),
         ),
         (
-            {"mode": ESTIMATED, "mitigation": {"kind": "custom", "options": {"resilience_level": 3}}},
+            {
+                "mode": ESTIMATED,
+                "mitigation": {"kind": "custom", "readout": "as_measured", "options": {"resilience_level": 3}},
+            },
             (
                 "tasks.raw.mitigation.options.resilience_level: given 3; allowed: 0, 1 or 2; "
                 "remedy: leave it null for the platform's default"

@@ -37,7 +37,8 @@ ONLY_TASK: Final = "main"
 OptionsJudge = Callable[[str, Mapping[str, Any], str], Sequence[Mistake]]
 """Judges `mitigation.options` for a mode, at a config path; given from outside, as only the runtime's models can."""
 
-_SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "custom")
+_RAW_MITIGATION: Final = ("none", "m3")
+_SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "m3", "custom")
 
 
 class Task(Section):
@@ -222,7 +223,7 @@ def _mitigation_mistakes(
     mode, mitigation = _section(data, "mode").get("kind"), _section(data, "mitigation")
     kind, options = mitigation.get("kind"), mitigation.get("options")
     path = f"{prefix}mitigation" if "mitigation" in own else "mitigation"
-    if (mode, kind) != ("raw", "none") and (told := _unsuited(mode, kind, path)):
+    if told := _unsuited(mode, kind, path) or _readout_mistake(mode, kind, mitigation.get("readout"), path):
         return [told]
     given = without_unset(options) if isinstance(options, dict) else {}
     if mode == "raw" and given:
@@ -234,12 +235,28 @@ def _mitigation_mistakes(
 
 
 def _unsuited(mode: object, kind: object, path: str) -> Mistake | None:
-    if mode == "raw":
+    if mode == "raw" and kind not in _RAW_MITIGATION:
         remedy = f"{path}=none, or mode=sampler or mode=estimator"
-        return Mistake(path, str(kind), "none in mode=raw, which is unprocessed", remedy)
+        return Mistake(path, str(kind), "none or m3 in mode=raw, which is unprocessed", remedy)
+    if mode == "estimator" and kind == "m3":
+        allowed = "m3 for counts: mode=raw and mode=sampler"
+        return Mistake(path, "m3 in mode=estimator, whose results are expectation values", allowed, f"{path}=trex")
     if mode == "sampler" and kind in ("level_1", "level_2", "trex", "zne"):
         allowed = f"{', '.join(_SAMPLER_MITIGATION)} in mode=sampler, whose results are counts"
         return Mistake(path, str(kind), allowed, f"mode=estimator, or {path}=twirl")
+    return None
+
+
+def _readout_mistake(mode: object, kind: object, readout: object, path: str) -> Mistake | None:
+    """Return what is wrong with asking for M3 by its field: a name says what is done, and it is for counts."""
+    where = f"{path}.readout"
+    if readout == "m3" and mode == "estimator":
+        given = "m3 in mode=estimator, whose results are expectation values"
+        return Mistake(where, given, "m3 for counts: mode=raw and mode=sampler", f"{path}=trex")
+    if kind == "m3" and readout == "as_measured":
+        return Mistake(where, f"as_measured with {path}=m3", "m3", f"{path}=none")
+    if kind in ("none", "level_0") and readout == "m3":
+        return Mistake(where, f"m3 with {path}={kind}, which stands for none", "as_measured", f"{path}=m3")
     return None
 
 

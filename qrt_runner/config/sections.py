@@ -106,7 +106,9 @@ class Session(Section):
 class Mitigation(Section):
     """Which suppression and mitigation is asked for."""
 
-    kind: Literal["none", "level_0", "level_1", "level_2", "dd", "twirl", "trex", "zne", "custom"]
+    kind: Literal["none", "level_0", "level_1", "level_2", "dd", "twirl", "trex", "zne", "m3", "custom"]
+    readout: Annotated[Literal["as_measured", "m3"], Field(examples=["as_measured"])]
+    """Counts as they are measured, or corrected (M3) by the readout errors that each job measures for itself."""
     options: Annotated[dict[str, JsonValue], AfterValidator(without_unset)]
     """The runtime's own option models, by their own names; what is null is left to the platform's default."""
 
@@ -179,8 +181,9 @@ class Replay(Section):
     kind: Literal["replay"]
     observables: dict[ObservableName, Observable]
     """Asked instead of those that the run asked for; empty for the same ones."""
-    readout: Annotated[Literal["as_measured", "calibration"], Field(examples=["calibration"])]
-    """Counts as they were measured, or corrected by the readout errors of the device's calibration at run time."""
+    readout: Annotated[Literal["as_asked", "as_measured", "calibration"], Field(examples=["calibration"])]
+    """Counts as the run asked for them, as they were measured, or corrected by the readout errors of the device's
+    calibration at run time."""
 
 
 class Compare(Section):

@@ -30,6 +30,9 @@ _NEW_FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
 }
 """What a section of it may lack, by the section's name and kind."""
 
+_NEW_IN_ALL: Final[Mapping[str, Mapping[str, Any]]] = {"mitigation": {"readout": "as_measured"}}
+"""The same for sections of every kind."""
+
 _FORMER_FIELDS: Final[Mapping[tuple[str, str], Collection[str]]] = {("reference", "none"): ("max_qubits",)}
 """What it may have and means nothing."""
 
@@ -94,7 +97,8 @@ def _section_of_today(name: str, section: Any) -> Any:
         return {task: _as_of_today(sections) for task, sections in section.items()}
     key = name, str(section.get("kind"))
     former = _FORMER_FIELDS.get(key, ())
-    return {**_NEW_FIELDS.get(key, {}), **{field: value for field, value in section.items() if field not in former}}
+    kept = {field: value for field, value in section.items() if field not in former}
+    return {**_NEW_IN_ALL.get(name, {}), **_NEW_FIELDS.get(key, {}), **kept}
 
 
 def _point(line: Mapping[str, Any], precedent: Precedent) -> Point:

@@ -194,7 +194,7 @@ class _Restorer:
             options = None if one["options"] is None else self.options[one["options"]]
             device, runs_on = self.devices[one["device"]], self.runs_on[one["simulator"]]
             submission = Submission(device, runs_on, pubs, one["shots"], one["seed"], options)
-            yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"])
+            yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"], tuple(one["calibrated"]))
 
     def _group(self, one: Stored) -> Group:
         asked = SessionRequest(**one["asked"])

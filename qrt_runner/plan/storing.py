@@ -165,6 +165,7 @@ class _Packer:
             "shots": sent.shots,
             "seed": sent.seed,
             "options": None if sent.options is None else self.options.number(sent.options),
+            "calibrated": job.calibrated,
         }
 
     def _group(self, group: Group) -> Content:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qrt_runner.results import Counts, Expectations, PubResult
+from qrt_runner.results import Corrected, Counts, Expectations, PubResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,8 @@ def joined(parts: Sequence[Part]) -> tuple[PubResult | None, tuple[int, ...]]:
     if not there:
         return None, tuple(missing)
     total = sum(len(sets) for sets, _ in parts)
-    return PubResult(_counts(there, total), _expectations(there, total)), tuple(missing)
+    found = PubResult(_counts(there, total), _expectations(there, total), _corrected(there, total))
+    return found, tuple(missing)
 
 
 def _counts(parts: Sequence[tuple[np.ndarray, PubResult]], total: int) -> Counts | None:
@@ -52,6 +53,22 @@ def _expectations(parts: Sequence[tuple[np.ndarray, PubResult]], total: int) -> 
     values = _array([(sets, one.values) for sets, one in found], total)
     errors = _array([(sets, one.errors) for sets, one in found], total)
     return Expectations(first.names, values, errors, details)
+
+
+def _corrected(parts: Sequence[tuple[np.ndarray, PubResult]], total: int) -> Corrected | None:
+    found = [(sets, pub.corrected) for sets, pub in parts if pub.corrected is not None]
+    if len(found) < len(parts):
+        return None
+    quasi = {int(index): row for sets, one in found for index, row in zip(sets, one.quasi, strict=True)}
+    nearest = {int(index): row for sets, one in found for index, row in zip(sets, one.probabilities, strict=True)}
+    uncorrected = _expectations([(sets, PubResult(expectations=one.uncorrected)) for sets, one in found], total)
+    assert uncorrected is not None
+    return Corrected(
+        tuple(quasi.get(index, {}) for index in range(total)),
+        tuple(nearest.get(index, {}) for index in range(total)),
+        _array([(sets, one.overhead) for sets, one in found], total),
+        uncorrected,
+    )
 
 
 def _array(parts: Sequence[tuple[np.ndarray, np.ndarray]], total: int) -> np.ndarray:

@@ -110,7 +110,7 @@ def _from_elsewhere(
     tasks = by_place(points, [(task.point, task.name, task.key) for task in journal.tasks(run.id)])
     if not tasks:
         return ()
-    if action.observables or action.readout != "as_measured":
+    if action.observables or action.readout == "calibration" or _undoes_m3(action, points):
         sources = journal.equal_tasks([task.key for task in tasks])
         runs = ", ".join(sorted({run for run, _, _ in sources.values()}))
         words = f"left out: {_counted(len(tasks))} with results from other runs ({runs})"
@@ -121,6 +121,12 @@ def _from_elsewhere(
     except JournalError as error:
         outcome.troubles.append(f"{error} The tasks that took their results from there are left out.")
         return ()
+
+
+def _undoes_m3(action: Replay, points: Mapping[int, Point]) -> bool:
+    """Tell whether counts are to be as measured that a task has asked to be corrected."""
+    tasks = [task for point in points.values() for task in point.experiment.tasks.values()]
+    return action.readout == "as_measured" and any(task.mitigation.readout != "as_measured" for task in tasks)
 
 
 @dataclass

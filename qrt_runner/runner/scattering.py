@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qrt_runner.analysis import Pricing, compared, exact_reference, expectations_from_counts, known_reference
+from qrt_runner.analysis import Pricing, compared, exact_reference, known_reference
 from qrt_runner.circuits import moved_files, without_moved
 from qrt_runner.config import Ideal, Known
-from qrt_runner.results import Comparison, Counts, Expectations, Ledger, PubResult, TaskResult
+from qrt_runner.errors import JobError
+from qrt_runner.results import Comparison, Corrected, Counts, Expectations, Ledger, PubResult, TaskResult
+from qrt_runner.runner.correcting import as_asked, corrections, readout_of, told, with_outcome
 from qrt_runner.runner.joining import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
+    from qrt_runner.analysis.m3 import MeasuredReadout
     from qrt_runner.circuits import LogicalCircuit
     from qrt_runner.config import Document, Reference, Task
-    from qrt_runner.plan import Place, Plan, PlannedTask, Refusal
+    from qrt_runner.plan import Job, Place, Plan, PlannedTask, Refusal
     from qrt_runner.results import JobResult, Span
-
-Tell = Callable[[Counts, "PlannedTask"], Expectations]
-"""Works out expectation values from the counts of a PUB that a task has a share in."""
+    from qrt_runner.runner.correcting import Tell
 
 
 def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Comparison:
@@ -42,12 +42,7 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
     return Comparison()
 
 
-def as_measured(counts: Counts, task: PlannedTask) -> Expectations:
-    """Return expectation values from counts as they are."""
-    return expectations_from_counts(counts, task.logical.observables, task.logical.circuit)
-
-
-def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_measured) -> Iterator[list[TaskResult]]:
+def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_asked) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
     pricing = Pricing(plan)
     gathered = [_Gathered(task, len(task.logical.sets.values), pricing) for task in plan.tasks]
@@ -56,8 +51,8 @@ def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_measured) -> 
         for place in one.task.places:
             waiting.setdefault(place.job, []).append((one, place))
     for job in jobs:
-        pubs = _with_expectations(job, waiting[job.index], tell)
-        complete = [one for one, place in waiting[job.index] if one.take(job, pubs, place)]
+        read = _read(plan.jobs[job.index], job, waiting[job.index], tell)
+        complete = [one for one, place in waiting[job.index] if one.take(read, place)]
         yield [one.result() for one in complete]
 
 
@@ -83,6 +78,20 @@ def failed_point(refusal: Refusal) -> list[TaskResult]:
     ]
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What a job's result tells."""
+
+    planned: Job
+    job: JobResult
+    readout: MeasuredReadout | None
+    """How its qubits were misread, where it has measured that."""
+
+    pubs: dict[Span, PubResult] = field(default_factory=dict)
+    failures: dict[Span, str] = field(default_factory=dict)
+    """Why there is no result of a span, although the job has one."""
+
+
 @dataclass
 class _Gathered:
     """A task whose numbers come from one job or from several."""
@@ -90,34 +99,44 @@ class _Gathered:
     task: PlannedTask
     missing: int
     pricing: Pricing
-    jobs: list[JobResult] = field(default_factory=list)
+    reads: list[_Read] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     parts: list[tuple[np.ndarray, PubResult | None]] = field(default_factory=list)
     """Indices of parameter sets, and what came of them: nothing where their job failed."""
 
-    def take(self, job: JobResult, pubs: Mapping[Span, PubResult], place: Place) -> bool:
+    @property
+    def jobs(self) -> list[JobResult]:
+        """The jobs that have a part in it."""
+        return [read.job for read in self.reads]
+
+    def take(self, read: _Read, place: Place) -> bool:
         """Take what a job has of the task; tell whether the task is complete."""
         before = self.missing
-        for span in job.spans:
+        for span in read.job.spans:
             inside = (place.rows >= span.start) & (place.rows < span.stop) & (span.pub == place.pub)
             if not inside.any():
                 continue
             rows, sets = place.rows[inside] - span.start, place.sets[inside]
-            self.parts.append((sets, _rows_of(pubs[span], rows) if pubs else None))
+            self.parts.append((sets, _rows_of(read.pubs[span], rows) if span in read.pubs else None))
             self.missing -= len(sets)
-            if not self.jobs or self.jobs[-1] is not job:
-                self.jobs.append(job)
+            if not self.reads or self.reads[-1] is not read:
+                self.reads.append(read)
+            self.errors += [why for why in (read.job.error, read.failures.get(span)) if why]
         return self.missing == 0 < before
 
     def result(self) -> TaskResult:
         """Return the task's result."""
         task, program, logical = self.task, self.task.program, self.task.logical
         pub, missing = joined(self.parts)
+        readouts = [read.readout for read in self.reads if read.readout is not None]
+        ledger = with_outcome(task.ledger, readouts)
+        if pub is not None and "m3" not in ledger.applied:
+            pub = replace(pub, corrected=None)
         sets, files = logical.sets, program.files
         if self._section.circuit.clifford:
             sets, files = without_moved(sets), {**files, **moved_files(sets)}
-        errors = dict.fromkeys(job.error for job in self.jobs if job.error)
         comparison = compared(task.reference, pub, partial(self.pricing.of, task, self.jobs)) if pub else Comparison()
-        told = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
+        lacking = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
         return TaskResult(
             point=task.point,
             name=task.name,
@@ -126,22 +145,30 @@ class _Gathered:
             jobs=tuple(self.jobs),
             parameters=sets.names,
             parameter_values=sets.values,
-            ledger=task.ledger,
+            ledger=ledger,
             sizes=program.sizes,
             transpile_s=program.lowered.seconds,
             counts=pub.counts if pub else None,
             expectations=pub.expectations if pub else None,
+            corrected=pub.corrected if pub else None,
+            readouts=tuple(told(read.planned, read.job, read.readout) for read in self.reads if read.readout),
             comparison=comparison,
             missing=missing,
             files=files,
             calibration=program.calibration,
-            notes=(*logical.notes, *_shared(task, self.jobs), *(self._doubts(pub, comparison, missing) if pub else ())),
-            error="; ".join(errors) + told,
+            notes=(*logical.notes, *self._shared(pub), *(self._doubts(pub, comparison, missing) if pub else ())),
+            error="; ".join(dict.fromkeys(self.errors)) + lacking,
         )
 
     @property
     def _section(self) -> Task:
         return self.task.point.experiment.tasks[self.task.name]
+
+    def _shared(self, pub: PubResult | None) -> Iterator[str]:
+        """Tell what was corrected, and with whom a calibration is shared."""
+        yield from _shared(self.task, self.jobs)
+        if pub is not None and pub.corrected is not None:
+            yield from corrections(self.task, self.jobs)
 
     def _doubts(self, pub: PubResult, comparison: Comparison, missing: tuple[int, ...]) -> Iterator[str]:
         """Tell what is not known of the result."""
@@ -151,28 +178,40 @@ class _Gathered:
             yield from _not_finite(pub.expectations, comparison, missing)
 
 
-def _with_expectations(job: JobResult, tasks: list[tuple[_Gathered, Place]], tell: Tell) -> dict[Span, PubResult]:
+def _read(planned: Job, job: JobResult, tasks: list[tuple[_Gathered, Place]], tell: Tell) -> _Read:
     """Return what each span of a job gave; nothing of a failed one.
 
-    Expectation values from counts are worked out for a whole PUB at once: its tasks have circuit and observables in
-    common.
+    Counts are made use of for a whole PUB at once: its tasks have circuit and observables in common.
     """
     task = {place.pub: one.task for one, place in tasks}
-    found = {}
+    read = _Read(planned, job, readout_of(planned, job))
     for span, pub in zip(job.spans, job.pubs, strict=job.state == "done"):
-        if pub.counts is not None:
-            pub = PubResult(pub.counts, tell(pub.counts, task[span.pub]))  # noqa: PLW2901
-        found[span] = pub
-    return found
+        try:
+            read.pubs[span] = tell(pub.counts, task[span.pub], read.readout) if pub.counts is not None else pub
+        except JobError as error:
+            read.failures[span] = str(error)
+    return read
 
 
 def _rows_of(pub: PubResult, rows: np.ndarray) -> PubResult:
-    counts, found = pub.counts, pub.expectations
-    details = {name: array[rows] for name, array in found.details.items()} if found is not None else {}
+    counts, corrected = pub.counts, pub.corrected
     return PubResult(
         Counts(counts.registers, tuple(counts.joint[row] for row in rows)) if counts is not None else None,
-        Expectations(found.names, found.values[rows], found.errors[rows], details) if found is not None else None,
+        _expectations_of(pub.expectations, rows) if pub.expectations is not None else None,
+        Corrected(
+            tuple(corrected.quasi[row] for row in rows),
+            tuple(corrected.probabilities[row] for row in rows),
+            corrected.overhead[rows],
+            _expectations_of(corrected.uncorrected, rows),
+        )
+        if corrected is not None
+        else None,
     )
+
+
+def _expectations_of(found: Expectations, rows: np.ndarray) -> Expectations:
+    details = {name: array[rows] for name, array in found.details.items()}
+    return Expectations(found.names, found.values[rows], found.errors[rows], details)
 
 
 def _shared(task: PlannedTask, jobs: list[JobResult]) -> tuple[str, ...]:

@@ -231,7 +231,7 @@ def _jobs(plan: Plan) -> list[JobEntry]:
             section=job.submission.device.section,
             where=job.submission.device.where,
             group=job.group,
-            sets=sum(len(pub.values) for pub in job.submission.pubs),
+            sets=sum(len(pub.values) for pub in job.asked),
             expected_s=job.expected_s,
             state="planned",
         )

@@ -50,11 +50,21 @@ def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
         yield "fidelity/hellinger", comparison.hellinger
         yield "p_success", comparison.p_success
         yield "distance/total_variation", comparison.total_variation
+    if (read := comparison.uncorrected) is not None:
+        yield "fidelity/hellinger_as_measured", read.hellinger
+        yield "p_success_as_measured", read.p_success
+        yield "distance/total_variation_as_measured", read.total_variation
+    if result.corrected is not None:
+        yield "readout/overhead", result.corrected.overhead.tolist()
     for column, name in enumerate(found.names if found is not None else ()):
         assert found is not None
         key, values = NOT_IN_NAMES.sub("_", name), found.values[:, column]
         yield f"ev/{key}", values.tolist()
         yield f"std/{key}", found.errors[:, column].tolist()
+        if result.corrected is not None:
+            uncorrected = result.corrected.uncorrected
+            yield f"ev_as_measured/{key}", uncorrected.values[:, column].tolist()
+            yield f"std_as_measured/{key}", uncorrected.errors[:, column].tolist()
         if comparison.ideal is not None and not np.isnan(comparison.ideal[:, column]).all():
             yield f"ideal/{key}", comparison.ideal[:, column].tolist()
             yield f"error/{key}", (values - comparison.ideal[:, column]).tolist()

@@ -92,6 +92,10 @@ class Records:
             files["counts.json"] = as_json(result.counts.by_register())
             if len(result.counts.registers) > 1:
                 files["counts_joint.json"] = as_json(result.counts.joint)
+        if result.corrected is not None:
+            files["quasi.json"] = as_json(result.corrected.quasi)
+        if result.readouts:
+            files["readout.json"] = as_json(result.readouts)
         if result.calibration is not None:
             files["calibration.json"] = _once(self._calibrations, result.calibration, as_json)
         if result.error:

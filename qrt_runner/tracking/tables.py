@@ -33,6 +33,9 @@ def tidy_rows(result: TaskResult) -> list[Row]:
         for column, name in enumerate(found.names):
             row = {**start, "observable": name, "ev": float(found.values[index, column])}
             row["std"] = float(found.errors[index, column])
+            if result.corrected is not None:
+                row["ev_as_measured"] = float(result.corrected.uncorrected.values[index, column])
+                row["std_as_measured"] = float(result.corrected.uncorrected.errors[index, column])
             rows.append(row | _compared(result.comparison, row["ev"], index, column))
     return rows
 

@@ -10,6 +10,8 @@ from qrt_runner.errors import refuse
 from qrt_runner.transpilation.cache import Cache, cache_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
@@ -69,6 +71,18 @@ def lower(circuit: QuantumCircuit, device: Device, section: config.Transpile) ->
     index = {qubit: position for position, qubit in enumerate(active)}
     positions = tuple(index[qubit] for qubit in layout)
     return Lowered(isa, _on(isa, index), active, positions, seconds or 0.0, cached)
+
+
+def lowered_on(
+    used: Sequence[int], circuit: QuantumCircuit, device: Device, section: config.Transpile
+) -> QuantumCircuit:
+    """Return a circuit as it is submitted beside others that use these physical qubits, which hold all of its own.
+
+    Raises:
+        ConfigError: As `lower` does.
+    """
+    isa = lower(circuit, device, section).isa
+    return _on(isa, {qubit: position for position, qubit in enumerate(used)}) if device.shrinks else isa
 
 
 def two_qubit_gates(circuit: QuantumCircuit) -> int:
