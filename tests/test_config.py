@@ -283,7 +283,7 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             (
                 [f"mitigation={kind}"],
                 (
-                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, custom in mode=sampler, whose "
+                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, suppression, custom in mode=sampler, whose "
                     "results are counts; remedy: mode=estimator, or mitigation=twirl"
                 ),
             )
@@ -800,6 +800,8 @@ MANDATORY = {
     "backend/vendor": ["backend.source=my_provider:get_backend"],
     "mitigation/level_1": ["mode=estimator"],
     "mitigation/level_2": ["mode=estimator"],
+    "mitigation/suppression_trex": ["mode=estimator"],
+    "mitigation/strong": ["mode=estimator"],
     "mitigation/trex": ["mode=estimator"],
     "mitigation/zne": ["mode=estimator"],
     "reference/value": ["+reference.values={zz: 1.0}"],

@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in, shown
 from qrt_runner.config.fields import Seed, without_unset
+from qrt_runner.config.gates import fractional_mistakes
 from qrt_runner.config.references import Reference, reference_mistakes
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
@@ -37,7 +38,8 @@ ONLY_TASK: Final = "main"
 OptionsJudge = Callable[[str, Mapping[str, Any], str], Sequence[Mistake]]
 """Judges `mitigation.options` for a mode, at a config path; given from outside, as only the runtime's models can."""
 
-_SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "custom")
+_SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "suppression", "custom")
+_ESTIMATOR_ONLY: Final = ("level_1", "level_2", "trex", "zne", "suppression_trex", "strong")
 
 
 class Task(Section):
@@ -179,7 +181,7 @@ def _given(partial: PartialTask) -> dict[str, Any]:
     return {name: value for name in Task.model_fields if (value := getattr(partial, name)) is not None}
 
 
-COMBINED: Final = ("mode", "session", "mitigation", "tasks")
+COMBINED: Final = ("backend", "mode", "session", "mitigation", "tasks")
 """Sections that `combination_mistakes` reads."""
 
 
@@ -188,19 +190,21 @@ def combination_mistakes(data: Mapping[str, Any], judge_options: OptionsJudge | 
     tasks = data.get("tasks")
     if not isinstance(tasks, dict) or not tasks:
         return _task_mistakes(data, data, "", judge_options)
-    return [
+    mistakes = [
         mistake
         for name, task in tasks.items()
         if isinstance(task, dict)
         for mistake in _task_mistakes({**data, **task}, task, f"tasks.{name}.", judge_options)
     ]
+    return list(dict.fromkeys(mistakes))
 
 
 def _task_mistakes(
     data: Mapping[str, Any], own: Mapping[str, Any], prefix: str, judge_options: OptionsJudge | None
 ) -> list[Mistake]:
     path = f"{prefix}session" if "session" in own else "session"
-    return _session_mistakes(_section(data, "session"), path) + _mitigation_mistakes(data, own, prefix, judge_options)
+    mistakes = _session_mistakes(_section(data, "session"), path)
+    return [*mistakes, *fractional_mistakes(data), *_mitigation_mistakes(data, own, prefix, judge_options)]
 
 
 def _session_mistakes(session: Mapping[str, Any], path: str) -> list[Mistake]:
@@ -237,7 +241,7 @@ def _unsuited(mode: object, kind: object, path: str) -> Mistake | None:
     if mode == "raw":
         remedy = f"{path}=none, or mode=sampler or mode=estimator"
         return Mistake(path, str(kind), "none in mode=raw, which is unprocessed", remedy)
-    if mode == "sampler" and kind in ("level_1", "level_2", "trex", "zne"):
+    if mode == "sampler" and kind in _ESTIMATOR_ONLY:
         allowed = f"{', '.join(_SAMPLER_MITIGATION)} in mode=sampler, whose results are counts"
         return Mistake(path, str(kind), allowed, f"mode=estimator, or {path}=twirl")
     return None

@@ -102,7 +102,20 @@ class Session(Section):
 class Mitigation(Section):
     """Which suppression and mitigation is asked for."""
 
-    kind: Literal["none", "level_0", "level_1", "level_2", "dd", "twirl", "trex", "zne", "custom"]
+    kind: Literal[
+        "none",
+        "level_0",
+        "level_1",
+        "level_2",
+        "dd",
+        "twirl",
+        "trex",
+        "zne",
+        "suppression",
+        "suppression_trex",
+        "strong",
+        "custom",
+    ]
     options: Annotated[dict[str, JsonValue], AfterValidator(without_unset)]
     """The runtime's own option models, by their own names; what is null is left to the platform's default."""
 
