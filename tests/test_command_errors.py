@@ -88,8 +88,8 @@ def test_several_mistakes_are_told_at_once(command: Callable[..., Ended]) -> Non
         "backend.threads: given -1; allowed: a whole number (at least 0); remedy: backend.threads=2",
         "mode.shots: given 'abc'; allowed: a whole number (at least 1); remedy: mode.shots=1024",
         "mode.shot: given the unknown key with 3; allowed: kind, shots; remedy: did you mean mode.shots?",
-        "mitigation: given zne; allowed: none, level_0, dd, twirl, suppression, custom in mode=sampler, whose results are counts; "
-        "remedy: mode=estimator, or mitigation=twirl",
+        "mitigation: given zne; allowed: none, level_0, dd, twirl, suppression, custom in mode=sampler, whose results "
+        "are counts; remedy: mode=estimator, or mitigation=twirl",
     )
 
 

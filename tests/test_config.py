@@ -283,8 +283,8 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             (
                 [f"mitigation={kind}"],
                 (
-                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, suppression, custom in mode=sampler, whose "
-                    "results are counts; remedy: mode=estimator, or mitigation=twirl"
+                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, suppression, custom in "
+                    "mode=sampler, whose results are counts; remedy: mode=estimator, or mitigation=twirl"
                 ),
             )
             for kind in ("level_1", "level_2", "trex", "zne")

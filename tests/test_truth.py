@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from composing import plan_of, point_of, result_of
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
+from qrt_runner import SHIPPED
 from qrt_runner.config.projectors import in_paulis
 from qrt_runner.errors import ConfigError
+from qrt_runner.launcher.containers import as_container, attempted, data_of
 
 ZNE = "mitigation.options.resilience.zne"
 DD = "mitigation.options.dynamical_decoupling"
@@ -130,19 +136,10 @@ def test_these_are_refused_without_qiskit(words):
 
 def composed(words: list[str]) -> str:
     """Return a config as JSON, composed and not judged."""
-    line = [sys.executable, "-c", COMPOSE, *words]
-    return subprocess.run(line, capture_output=True, check=True, text=True).stdout
-
-
-COMPOSE = """
-import json, sys
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-from qrt_runner import SHIPPED
-with initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
-    config = compose("config", sys.argv[1:])
-print(json.dumps(OmegaConf.to_container(config, resolve=True)))
-"""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
+        config = compose("config", words)
+    return json.dumps(data_of(attempted(partial(as_container, config, resolve=True))))
 
 
 def test_fractional_gates_go_with_what_twirls_none():
