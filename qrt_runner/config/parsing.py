@@ -87,6 +87,8 @@ class Document(Section):
     sweep: Sweep
     journal: Journal
     budget: Budget
+    overview: Annotated[Literal["ladder", "side_by_side"], Field(examples=["ladder"])] | None
+    """A figure and a table of all tasks of a run: error against cost, or values side by side; null for none."""
     tasks: dict[TaskName, PartialTask]
     """Several tasks by name; empty for one task made of the top level's groups."""
 

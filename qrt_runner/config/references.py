@@ -60,12 +60,15 @@ Reference = Annotated[NoReference | Ideal | Known, Discriminator("kind")]
 
 
 def reference_mistakes(data: Mapping[str, Any]) -> list[Mistake]:
-    """Return the known values that belong to no observable, as far as the config by itself can tell.
+    """Return what is wrong with what results are compared with, as far as the config by itself can tell.
 
     Args:
         data: The config as plain containers.
     """
     reference = data.get("reference")
+    if data.get("overview") == "ladder" and isinstance(reference, dict) and reference.get("kind") == "none":
+        given, allowed = "ladder, with nothing to tell errors by", "ladder beside a reference"
+        return [Mistake("overview", given, allowed, "reference=ideal, or overview=side_by_side")]
     values = reference.get("values") if isinstance(reference, dict) and reference.get("kind") == "value" else None
     if not isinstance(values, dict):
         return []

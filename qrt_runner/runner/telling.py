@@ -91,6 +91,24 @@ def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
     return "\n".join(lines)
 
 
+def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table as lines for a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False)
+    for title in titles:
+        drawn.add_column(title, no_wrap=True, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
+    width = max(shutil.get_terminal_size((200, 20)).columns, 200)
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(drawn)
+    stream = console.file
+    assert isinstance(stream, io.StringIO)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
 def _rows_shown(results: Sequence[TaskResult]) -> Sequence[TaskResult]:
     if len(results) <= _MOST_ROWS:
         return results

@@ -1,0 +1,53 @@
+"""The histogram of the outcomes of counts; knows matplotlib and numpy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from qrt_runner.plots.pages import IDEAL, MEASURED, page, png
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST_BARS: Final = 24
+_WIDEST_LABEL: Final = 12
+
+
+def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title: str) -> bytes:
+    """Draw the shares of the most frequent outcomes, with exact probabilities beside them where they are known."""
+    shots = sum(joint.values())
+    weight = {
+        outcome: max(joint.get(outcome, 0) / shots, (ideal or {}).get(outcome, 0.0))
+        for outcome in {*joint, *(ideal or {})}
+    }
+    outcomes = sorted(sorted(weight, key=lambda outcome: (-weight[outcome], outcome))[:_MOST_BARS])
+    figure, axes = page(max(5.0, 0.42 * len(outcomes) + 2.0))
+    places = np.arange(len(outcomes))
+    width = 0.4 if ideal else 0.7
+    shares = np.array([joint.get(outcome, 0) / shots for outcome in outcomes])
+    errors = np.sqrt(shares * (1 - shares) / shots)
+    axes.bar(
+        places - (width / 2 if ideal else 0), shares, width, yerr=errors, color=MEASURED, label="measured", capsize=2
+    )
+    if ideal:
+        exact = [ideal.get(outcome, 0.0) for outcome in outcomes]
+        axes.bar(places + width / 2, exact, width, color=IDEAL, label="ideal")
+        figure.legend(loc="outside right upper", frameon=False)
+    labels = [_label(outcome) for outcome in outcomes]
+    steep = len(labels) > 8 or len(labels[0]) > 6
+    axes.set_xticks(places, labels, rotation=90 if steep else 0, family="monospace")
+    left_out = len(weight) - len(outcomes)
+    axes.set_xlabel("outcome, rightmost bit 0" + (f" ({left_out} rarer ones left out)" if left_out else ""))
+    axes.set_ylabel(f"share of {shots} shots")
+    axes.set_title(title, fontsize=10)
+    return png(figure)
+
+
+def _label(outcome: str) -> str:
+    """Return an outcome as it fits below a bar: long ones as hexadecimal numbers, their middle left out."""
+    if len(outcome) <= _WIDEST_LABEL:
+        return outcome
+    digits = f"{int(outcome, 2):0{-(-len(outcome) // 4)}x}"
+    return f"0x{digits}" if len(digits) <= _WIDEST_LABEL else f"0x{digits[:4]}…{digits[-4:]}"
