@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from matplotlib.transforms import ScaledTranslation
 from numpy.polynomial import Polynomial
 from scipy.interpolate import PchipInterpolator
 
 from qrt_runner.analysis.extrapolating import extrapolations_of
-from qrt_runner.plots.pages import CYCLE, IDEAL, MARKERS, MEASURED, finite, literal, page, png, title_of
+from qrt_runner.plots.pages import (
+    CYCLE,
+    IDEAL,
+    MARKERS,
+    MEASURED,
+    covering,
+    finite,
+    literal,
+    moved,
+    page,
+    png,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +80,6 @@ def _draw(axes: Axes, curve: Curve, place: int, count: int) -> None:
             color=color,
             zorder=2,
         )
-    figure = axes.get_figure()
-    assert figure is not None
-    aside = ScaledTranslation(-_APART_POINTS * (count - place) / 72, 0, figure.dpi_scale_trans)
     zero = told & (curve.at == 0)
     marker = MARKERS[1 + place % (len(MARKERS) - 1)]
     axes.errorbar(
@@ -82,10 +90,11 @@ def _draw(axes: Axes, curve: Curve, place: int, count: int) -> None:
         ms=5,
         color=color,
         capsize=2,
-        transform=axes.transData + aside,
+        transform=moved(axes, -_APART_POINTS * (count - place)),
         label=name,
         zorder=4,
     )
+    covering(axes, curve.at[zero], curve.values[zero], finite(curve.errors[zero]))
 
 
 def _through(name: str, at: np.ndarray, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from qrt_runner.plots.pages import CYCLE, IDEAL, MARKERS, finite, grid, literal, page
+from qrt_runner.plots.pages import CYCLE, IDEAL, MARKERS, covering, finite, grid, literal, moved, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,9 @@ _MOST_TASKS: Final = 24
 _LABEL_POINTS: Final = 8.0
 _LINE_POINTS: Final = 11.0
 """From one label to the next."""
+
+_ASIDE_POINTS: Final = 6.0
+"""From one point to the next that cost the same."""
 
 _WIDE: Final = 20.0
 """Costs that differ by more than this factor are drawn on a logarithmic axis."""
@@ -45,7 +48,7 @@ def ladder(measured: Sequence[Measured], title: str) -> Figure:
     drawn = {name: [one for one in known if one.observable == name][:_MOST_TASKS] for name in shown}
     for axes, (name, points) in zip(panels, drawn.items(), strict=False):
         _errors(axes, points)
-        axes.set_xlabel(unit)
+        axes.set_xlabel(f"{unit} (equal ones are drawn side by side)")
         axes.set_ylabel("value less ideal")
         axes.set_title(literal(f"<{name}>"), fontsize=10)
     more = f" ({len(names) - len(shown)} more observables in the table)" if len(names) > len(shown) else ""
@@ -59,7 +62,7 @@ def ladder(measured: Sequence[Measured], title: str) -> Figure:
 def _errors(axes: Axes, points: Sequence[Measured]) -> None:
     costs = np.array([one.cost_s for one in points])
     axes.axhline(0.0, color=IDEAL, lw=1.5, zorder=1)
-    for place, one in enumerate(points):
+    for place, (one, aside) in enumerate(zip(points, _asides(costs), strict=True)):
         axes.errorbar(
             [one.cost_s],
             [one.bias],
@@ -70,38 +73,51 @@ def _errors(axes: Axes, points: Sequence[Measured]) -> None:
             capsize=3,
             label=one.label,
             zorder=3,
+            transform=moved(axes, aside),
         )
+    covering(axes, costs, [one.bias for one in points], finite(np.array([one.error for one in points])))
     low, high = costs.min(), costs.max()
     if high > _WIDE * low:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.6, high * (high / low) ** 0.5)
     else:
         span = max(high - low, 0.1 * high)
-        axes.set_xlim(low - 0.1 * span, high + 0.5 * span)
+        axes.set_xlim(low - 0.15 * span, high + 0.5 * span)
     axes.margins(y=0.12)
+
+
+def _asides(costs: np.ndarray) -> np.ndarray:
+    """Return by how many points each is drawn beside its place, as equal costs would lie on each other."""
+    asides = np.zeros(len(costs))
+    for cost in np.unique(costs):
+        members = np.flatnonzero(np.isclose(costs, cost, rtol=1e-6))
+        asides[members] = _ASIDE_POINTS * (np.arange(len(members)) - (len(members) - 1) / 2)
+    return asides
 
 
 def _labelled(axes: Axes, points: Sequence[Measured]) -> None:
     """Write each point's name to the right of all that are as expensive, none above another."""
     figure = axes.get_figure()
     assert figure is not None
-    dot = 72.0 / figure.dpi
-    places = axes.transData.transform([(one.cost_s, one.bias) for one in points]) * dot
+    places = axes.transData.transform([(one.cost_s, one.bias) for one in points]) * 72.0 / figure.dpi
+    asides = _asides(np.array([one.cost_s for one in points]))
     for members in _columns(places[:, 0]):
-        right = places[members, 0].max() + 16.0
+        right = (places[members, 0] + asides[members]).max() + 16.0
         order = members[np.argsort(places[members, 1], kind="stable")]
-        heights = _apart(places[order, 1])
-        for member, height in zip(order, heights, strict=True):
+        for member, height in zip(order, _apart(places[order, 1]), strict=True):
             x, y = places[member]
             axes.annotate(
                 literal(points[member].label),
                 (points[member].cost_s, points[member].bias),
-                xytext=(right - x, height - y),
+                xycoords=moved(axes, asides[member]),
+                xytext=(right - x - asides[member], height - y),
                 textcoords="offset points",
                 fontsize=_LABEL_POINTS,
                 va="center",
+                bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85},
                 arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "0.6", "shrinkA": 0, "shrinkB": 4},
                 annotation_clip=False,
+                zorder=6,
             )
 
 

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.axes import Axes
+    from matplotlib.transforms import Transform
 
     from qrt_runner.results import TaskResult
 
@@ -46,6 +50,20 @@ def grid(columns: int, rows: int, width: float, height: float) -> tuple[Figure, 
 def bare(axes: Axes) -> None:
     """Take off the frame where it says nothing."""
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def moved(axes: Axes, points: float) -> Transform:
+    """Return the data coordinates of a panel, moved to the right by so many points: what lies there is seen apart."""
+    figure = axes.get_figure()
+    assert figure is not None
+    return axes.transData + ScaledTranslation(points / 72.0, 0, figure.dpi_scale_trans)
+
+
+def covering(axes: Axes, at: Iterable[float], values: Iterable[float], errors: Iterable[float]) -> None:
+    """Make a panel show values with their bars: what is moved aside, matplotlib does not count."""
+    bars = [(x, y + sign * bar) for x, y, bar in zip(at, values, errors, strict=True) for sign in (-1, 1)]
+    axes.update_datalim(bars)
+    axes.autoscale_view()
 
 
 def png(figure: Figure) -> bytes:
