@@ -14,7 +14,7 @@ from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in, shown
 from qrt_runner.config.fields import Seed, without_unset
 from qrt_runner.config.gates import fractional_mistakes
-from qrt_runner.config.references import Reference, reference_mistakes
+from qrt_runner.config.references import Reference, comparison_mistakes, reference_mistakes
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
     Action,
@@ -183,7 +183,7 @@ def _given(partial: PartialTask) -> dict[str, Any]:
     return {name: value for name in Task.model_fields if (value := getattr(partial, name)) is not None}
 
 
-COMBINED: Final = ("backend", "mode", "session", "mitigation", "tasks")
+COMBINED: Final = ("backend", "mode", "session", "mitigation", "reference", "overview", "tasks")
 """Sections that `combination_mistakes` reads."""
 
 
@@ -191,14 +191,14 @@ def combination_mistakes(data: Mapping[str, Any], judge_options: OptionsJudge | 
     """Return what cannot go together, told by the raw data so that it is told beside all other mistakes."""
     tasks = data.get("tasks")
     if not isinstance(tasks, dict) or not tasks:
-        return _task_mistakes(data, data, "", judge_options)
+        return [*comparison_mistakes(data), *_task_mistakes(data, data, "", judge_options)]
     mistakes = [
         mistake
         for name, task in tasks.items()
         if isinstance(task, dict)
         for mistake in _task_mistakes({**data, **task}, task, f"tasks.{name}.", judge_options)
     ]
-    return list(dict.fromkeys(mistakes))
+    return list(dict.fromkeys([*comparison_mistakes(data), *mistakes]))
 
 
 def _task_mistakes(

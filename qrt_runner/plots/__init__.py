@@ -26,8 +26,9 @@ def figures(result: TaskResult) -> dict[str, bytes]:
         f", set 0 of {len(result.parameter_values)}" if len(result.parameter_values) > 1 else ""
     )
     if result.counts is not None:
-        ideal = result.comparison.probabilities
-        drawn["plots/counts.png"] = histogram(result.counts.joint[0], ideal[0] if ideal else None, first)
+        ideal, twin = result.comparison.probabilities, result.comparison.twin
+        other = twin.counts.joint[0] if twin is not None and twin.counts is not None else None
+        drawn["plots/counts.png"] = histogram(result.counts.joint[0], ideal[0] if ideal else None, first, other)
     if result.expectations is not None and result.expectations.names:
         drawn["plots/expectation_values.png"] = expectation_values(result)
     return drawn | extrapolations(result)

@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from qrt_runner.plots.pages import IDEAL, MEASURED, page, png
+from qrt_runner.plots.pages import IDEAL, MEASURED, TWIN, page, png
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
 
 _MOST_BARS: Final = 24
 _WIDEST_LABEL: Final = 12
 
 
-def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title: str) -> bytes:
-    """Draw the shares of the most frequent outcomes, with exact probabilities beside them where they are known."""
+def histogram(
+    joint: Mapping[str, int], ideal: Mapping[str, float] | None, title: str, twin: Mapping[str, int] | None = None
+) -> bytes:
+    """Draw the shares of the most frequent outcomes, with exact probabilities and the twin's shares where known."""
     shots = sum(joint.values())
     weight = {
         outcome: max(joint.get(outcome, 0) / shots, (ideal or {}).get(outcome, 0.0))
@@ -34,6 +38,9 @@ def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title
     if ideal:
         exact = [ideal.get(outcome, 0.0) for outcome in outcomes]
         axes.bar(places + width / 2, exact, width, color=IDEAL, label="ideal")
+    if twin:
+        _twin(axes, outcomes, twin, places - (width / 2 if ideal else 0))
+    if ideal or twin:
         figure.legend(loc="outside right upper", frameon=False)
     labels = [_label(outcome) for outcome in outcomes]
     steep = len(labels) > 8 or len(labels[0]) > 6
@@ -43,6 +50,14 @@ def histogram(joint: Mapping[str, int], ideal: Mapping[str, float] | None, title
     axes.set_ylabel(f"share of {shots} shots")
     axes.set_title(title, fontsize=10)
     return png(figure)
+
+
+def _twin(axes: Axes, outcomes: Sequence[str], twin: Mapping[str, int], places: np.ndarray) -> None:
+    """Draw the twin's shares on the measured ones."""
+    shots = sum(twin.values())
+    shares = np.array([twin.get(outcome, 0) / shots for outcome in outcomes])
+    errors = np.sqrt(shares * (1 - shares) / shots)
+    axes.errorbar(places, shares, errors, fmt="D", ms=5, color=TWIN, mec="white", capsize=3, label="twin")
 
 
 def _label(outcome: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from qrt_runner.analysis import Pricing, compared, exact_reference, expectations_from_counts, known_reference
 from qrt_runner.circuits import moved_files, without_moved
-from qrt_runner.config import Ideal, Known
+from qrt_runner.config import Ideal, Known, Twin
 from qrt_runner.results import Comparison, Counts, Expectations, Ledger, PubResult, TaskResult
 from qrt_runner.runner.joining import joined
 
@@ -37,7 +37,7 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
     if isinstance(section, Known):
         alone = not any(one.circuit is not None for one in document.tasks.values())
         return known_reference(section, logical, alone=alone)
-    if isinstance(section, Ideal):
+    if isinstance(section, Ideal | Twin):
         return exact_reference(section, logical, counting=task.mode.kind != "estimator")
     return Comparison()
 
@@ -50,7 +50,7 @@ def as_measured(counts: Counts, task: PlannedTask) -> Expectations:
 def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_measured) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
     pricing = Pricing(plan)
-    gathered = [_Gathered(task, len(task.logical.sets.values), pricing) for task in plan.tasks]
+    gathered = [_Gathered(task, len(task.logical.sets.values), pricing, tell) for task in plan.tasks]
     waiting: dict[int, list[tuple[_Gathered, Place]]] = {}
     for one in gathered:
         for place in one.task.places:
@@ -90,6 +90,7 @@ class _Gathered:
     task: PlannedTask
     missing: int
     pricing: Pricing
+    tell: Tell
     jobs: list[JobResult] = field(default_factory=list)
     parts: list[tuple[np.ndarray, PubResult | None]] = field(default_factory=list)
     """Indices of parameter sets, and what came of them: nothing where their job failed."""
@@ -116,7 +117,9 @@ class _Gathered:
         if self._section.circuit.clifford:
             sets, files = without_moved(sets), {**files, **moved_files(sets)}
         errors = dict.fromkeys(job.error for job in self.jobs if job.error)
-        comparison = compared(task.reference, pub, partial(self.pricing.of, task, self.jobs)) if pub else Comparison()
+        comparison = Comparison()
+        if pub is not None:
+            comparison = compared(self._reference(), pub, partial(self.pricing.of, task, self.jobs))
         told = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
         return TaskResult(
             point=task.point,
@@ -138,6 +141,14 @@ class _Gathered:
             notes=(*logical.notes, *_shared(task, self.jobs), *(self._doubts(pub, comparison, missing) if pub else ())),
             error="; ".join(errors) + told,
         )
+
+    def _reference(self) -> Comparison:
+        """Return what the task is compared with; a twin's counts tell expectation values as the task's own do."""
+        reference = self.task.reference
+        if reference.twin is None or reference.twin.counts is None:
+            return reference
+        told = self.tell(reference.twin.counts, self.task)
+        return replace(reference, twin=replace(reference.twin, expectations=told))
 
     @property
     def _section(self) -> Task:
@@ -190,6 +201,11 @@ def _unknown(section: Reference, reference: Comparison, names: tuple[str, ...], 
         yield "no reference: exact values of this circuit cannot be computed"
     elif isinstance(section, Ideal) and counting and probabilities is None:
         yield "no fidelity: exact probabilities of the outcomes cannot be listed"
+    elif isinstance(section, Twin):
+        if reference.twin is None:
+            yield "no twin of these observables: it gave the expectation values of those that were asked for"
+        if names and ideal is None:
+            yield "no exact values beside the twin: they cannot be computed"
     elif isinstance(section, Known) and ideal is not None:
         unknown = [name for name, column in zip(names, ideal.T, strict=True) if np.isnan(column).all()]
         if unknown:

@@ -139,7 +139,7 @@ def _count_lines(result: TaskResult) -> list[str]:
         lines.append(
             f"  Hellinger fidelity {result.comparison.hellinger[0]:.4f}, success {result.comparison.p_success[0]:.4f}"
         )
-    return lines
+    return lines + _twin_distances(result)
 
 
 def _expectation_lines(result: TaskResult) -> list[str]:
@@ -152,8 +152,30 @@ def _expectation_lines(result: TaskResult) -> list[str]:
         for column, name in enumerate(found.names):
             number = with_error(found.values[index, column], found.errors[index, column])
             exact = "" if ideal is None or math.isnan(ideal[index, column]) else f"  ideal {ideal[index, column]:.6g}"
-            lines.append(f"{prefix}<{name}>{' ' * (width - len(name))} = {number}{exact}")
+            lines.append(f"{prefix}<{name}>{' ' * (width - len(name))} = {number}{exact}{_twin(result, index, column)}")
     return lines + (_more_sets(len(found.values)) if found.names and result.counts is None else [])
+
+
+def _twin(result: TaskResult, index: int, column: int) -> str:
+    """Return what the twin gave, and how far from it the result is."""
+    twin = result.comparison.twin
+    if twin is None or twin.expectations is None or twin.sigmas is None:
+        return ""
+    found = twin.expectations
+    number = with_error(found.values[index, column], found.errors[index, column])
+    return f"  twin {number}, {twin.sigmas[index, column]:+.1f} sigma"
+
+
+def _twin_distances(result: TaskResult) -> list[str]:
+    twin = result.comparison.twin
+    if twin is None or not twin.distances:
+        return []
+    told = twin.distances
+    words = [
+        f"{words} {told[f'twin/{key}'][0]:.4f} ({told[f'twin/{key}_expected'][0]:.4f} of equal ones)"
+        for words, key in (("total variation", "total_variation"), ("Hellinger distance", "hellinger"))
+    ]
+    return [f"  from the twin: {', '.join(words)}"]
 
 
 def _more_sets(count: int) -> list[str]:

@@ -92,6 +92,9 @@ class Records:
             files["counts.json"] = as_json(result.counts.by_register())
             if len(result.counts.registers) > 1:
                 files["counts_joint.json"] = as_json(result.counts.joint)
+        twin = result.comparison.twin
+        if twin is not None and twin.counts is not None:
+            files["twin_counts.json"] = as_json(twin.counts.by_register())
         if result.calibration is not None:
             files["calibration.json"] = _once(self._calibrations, result.calibration, as_json)
         if result.error:

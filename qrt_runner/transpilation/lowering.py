@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qrt_runner.errors import refuse
@@ -69,6 +69,14 @@ def lower(circuit: QuantumCircuit, device: Device, section: config.Transpile) ->
     index = {qubit: position for position, qubit in enumerate(active)}
     positions = tuple(index[qubit] for qubit in layout)
     return Lowered(isa, _on(isa, index), active, positions, seconds or 0.0, cached)
+
+
+def on_active(lowered: Lowered) -> Lowered:
+    """Return a circuit that was lowered to a whole device as one on its active qubits, renumbered."""
+    if lowered.circuit is not lowered.isa:
+        return lowered
+    index = {qubit: position for position, qubit in enumerate(lowered.used)}
+    return replace(lowered, circuit=_on(lowered.isa, index), layout=tuple(index[qubit] for qubit in lowered.layout))
 
 
 def two_qubit_gates(circuit: QuantumCircuit) -> int:
