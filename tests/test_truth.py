@@ -8,7 +8,7 @@ import sys
 from functools import partial
 
 import pytest
-from composing import plan_of, point_of, result_of
+from composing import circuit_file, plan_of, point_of, result_of
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
@@ -168,6 +168,12 @@ def test_fractional_gates_go_with_what_twirls_none():
 def test_projectors_in_paulis(given, told):
     """|1><1| Z, twice, is (IZ - ZZ): with IZ added, 2 IZ and -ZZ; worked out by hand for each letter."""
     assert in_paulis(given) == ("{IZ: 2, ZZ: -1}" if isinstance(given, dict) else told)
+
+
+def test_a_projector_in_a_circuit_file_is_told_in_paulis():
+    """A file's own observables are judged as those of a config are."""
+    words = [*circuit_file("pair", "circuit = QuantumCircuit(2)", "'p': '0Z'"), "mode=estimator"]
+    assert mistakes_of(words) == ("compile", [("pair.py: observables().p", "write {IZ: 0.5, ZZ: 0.5} in pair.py")])
 
 
 # Presets of combinations
