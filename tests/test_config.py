@@ -185,7 +185,7 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             ["+frequency=3"],
             (
                 "frequency: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, "
-                "mitigation, mode, name, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, "
+                "mitigation, mode, name, overview, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, "
                 "transpile; remedy: leave frequency out"
             ),
         ),
@@ -804,6 +804,7 @@ MANDATORY = {
     "mitigation/strong": ["mode=estimator"],
     "mitigation/trex": ["mode=estimator"],
     "mitigation/zne": ["mode=estimator"],
+    "reference/twin": ["backend=fake_manila"],
     "reference/value": ["+reference.values={zz: 1.0}"],
 }
 """What else an option needs."""

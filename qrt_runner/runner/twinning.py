@@ -22,8 +22,6 @@ from qrt_runner.transpilation import Lowered, on_active
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from qiskit.providers import BackendV2
-
     from qrt_runner.backends import Device
     from qrt_runner.modes import Submission
     from qrt_runner.plan import Job, Plan, PlannedTask, Program
@@ -88,7 +86,7 @@ class _Twins:
     """Lives for one plan; remembers the simulators that it made."""
 
     plan: Plan
-    made: dict[tuple[int, str], tuple[Device, BackendV2, Lowered]] = field(default_factory=dict)
+    made: dict[tuple[int, str], tuple[Device, Any, Lowered]] = field(default_factory=dict)
 
     @cached_property
     def asking(self) -> Mapping[tuple[int, int], PlannedTask]:
@@ -134,7 +132,7 @@ class _Twins:
             options=_options(sent, task, seed),
         )
 
-    def _twin_of(self, program: Program, task: PlannedTask) -> tuple[Device, BackendV2, Lowered]:
+    def _twin_of(self, program: Program, task: PlannedTask) -> tuple[Device, Any, Lowered]:
         section = section_of(task)
         method = section.method if section is not None else "automatic"
         key = id(program), method
@@ -156,7 +154,7 @@ def _device(program: Program, method: str) -> Device:
     return twin_of(program.device.name, calibration, method)
 
 
-def _check_fits(device: Device, lowered: Lowered, pub: Pub, runs_on: BackendV2) -> None:
+def _check_fits(device: Device, lowered: Lowered, pub: Pub, runs_on: Any) -> None:
     """Refuse a twin that is too wide, by the path of the reference."""
     try:
         check_fits(device, lowered.circuit, pub.values, runs_on)
