@@ -77,7 +77,8 @@ def test_a_preset_that_is_not_there_is_refused(command: Callable[..., Ended]) ->
     """`experiment=typo` must not silently run the default."""
     assert_config_error(
         command("experiment=typo"),
-        "experiment: given 'typo'; allowed: raw_versus_primitive; remedy: choose one of them: experiment=<option>",
+        "experiment: given 'typo'; allowed: mitigation_ladder, raw_versus_primitive; remedy: choose one of them: "
+        "experiment=<option>",
     )
 
 
@@ -99,7 +100,7 @@ def test_an_unknown_key_at_the_top_is_told_by_its_name(command: Callable[..., En
     assert_config_error(
         command(f"{plus}seeds=3"),
         "seeds: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, mitigation, mode, "
-        "name, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, transpile; "
+        "name, overview, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, transpile; "
         "remedy: did you mean seed?",
     )
 
