@@ -79,7 +79,7 @@ def _errors(axes: Axes, points: Sequence[Measured]) -> None:
     low, high = costs.min(), costs.max()
     if high > _WIDE * low:
         axes.set_xscale("log")
-        axes.set_xlim(low / 1.6, high * (high / low) ** 0.5)
+        axes.set_xlim(low / 1.6, high * (high / low) ** 0.3)
     else:
         span = max(high - low, 0.1 * high)
         axes.set_xlim(low - 0.15 * span, high + 0.5 * span)
