@@ -158,6 +158,16 @@ def test_a_replay_has_the_twin_of_its_run(mode, command):
     assert first["rows"][0].keys() >= {"twin_ev", "twin_std", "twin_error_sigmas", "error_sigmas"}
 
 
+def test_what_is_collected_later_is_compared_with_the_twin_of_then(command, monkeypatch):
+    """Submitted by one command, fetched by another, which simulates nothing."""
+    words = ["backend=rehearsal", "reference=twin", "mode=sampler", "tracking=off"]
+    assert command("action=submit", *words).code == 0
+    monkeypatch.setattr("qrt_runner.runner.twinning.simulator_of", None)
+    assert command("action=collect", "tracking=off").code == 0
+    (row,) = latest_results()["rows"]
+    assert abs(row["twin_error_sigmas"]) < 4
+
+
 def test_counts_of_a_twin_tell_other_observables(command):
     """Asked for in a replay: the first qubit's Z of both, told by their counts."""
     assert command(*NOISY, "mode=sampler", "tracking=off").code == 0
