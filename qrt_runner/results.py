@@ -196,6 +196,26 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Twin:
+    """What a noisy simulator of the backend gave for the same program, and how far from that the result is."""
+
+    counts: Counts | None = None
+    """From the counting modes."""
+
+    expectations: Expectations | None = None
+    """From the estimator, or told by the counts."""
+
+    sigmas: np.ndarray | None = None
+    """Result less twin in standard errors of that difference, shape (parameter sets, observables)."""
+
+    ideal_sigmas: np.ndarray | None = None
+    """Result less exact value in standard errors of the result, shape as of `sigmas`."""
+
+    distances: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Of counts, per parameter set, by metric name; beside them what sampling makes of equal distributions."""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """How a result compares with its reference."""
 
@@ -219,6 +239,7 @@ class Comparison:
 
     uncorrected: Comparison | None = None
     """How the counts as measured compare, where readout errors are undone."""
+    twin: Twin | None = None
 
 
 @dataclass(frozen=True)

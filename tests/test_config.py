@@ -185,8 +185,8 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             ["+frequency=3"],
             (
                 "frequency: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, "
-                "mitigation, mode, name, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, "
-                "transpile; remedy: leave frequency out"
+                "mitigation, mode, name, overview, reference, resume, reuse, run, runs, seed, session, sweep, "
+                "tasks, tracking, transpile; remedy: leave frequency out"
             ),
         ),
         (
@@ -283,8 +283,8 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             (
                 [f"mitigation={kind}"],
                 (
-                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, m3, custom in mode=sampler, whose "
-                    "results are counts; remedy: mode=estimator, or mitigation=twirl"
+                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, suppression, m3, custom in "
+                    "mode=sampler, whose results are counts; remedy: mode=estimator, or mitigation=twirl"
                 ),
             )
             for kind in ("level_1", "level_2", "trex", "zne")
@@ -806,8 +806,11 @@ MANDATORY = {
     "backend/vendor": ["backend.source=my_provider:get_backend"],
     "mitigation/level_1": ["mode=estimator"],
     "mitigation/level_2": ["mode=estimator"],
+    "mitigation/suppression_trex": ["mode=estimator"],
+    "mitigation/strong": ["mode=estimator"],
     "mitigation/trex": ["mode=estimator"],
     "mitigation/zne": ["mode=estimator"],
+    "reference/twin": ["backend=fake_manila"],
     "reference/value": ["+reference.values={zz: 1.0}"],
 }
 """What else an option needs."""

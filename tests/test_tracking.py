@@ -581,14 +581,14 @@ def test_plots_are_pictures(sampled, name):
 
 def test_extrapolation_is_drawn(extrapolated):
     """A zero-noise extrapolation has a figure of its own."""
-    assert extrapolated.file("plots/zne.png").read_bytes().startswith(PNG)
+    assert extrapolated.file("plots/zne-xx.png").read_bytes().startswith(PNG)
 
 
 def test_extrapolation_by_one_curve_is_drawn(lab):
     """A single extrapolator, for which the platform returns an array of one axis less, is drawn as well."""
     words = ("mode=estimator", "mitigation=zne", "mitigation.options.resilience.zne.extrapolator=linear")
     [recorded] = lab.record("name=one_curve", *words, "backend=fake_manila")
-    assert recorded.file("plots/zne.png").read_bytes().startswith(PNG)
+    assert recorded.file("plots/zne-zz.png").read_bytes().startswith(PNG)
 
 
 def test_plots_can_be_left_out(lab):

@@ -12,6 +12,7 @@ from qrt_runner.analysis.effect import effect_of
 from qrt_runner.analysis.exact import exact_reference
 from qrt_runner.analysis.known import known_reference
 from qrt_runner.analysis.pricing import Price, Pricing
+from qrt_runner.analysis.twins import with_twin_distances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ def compared(reference: Comparison, result: PubResult, price: Callable[[], Price
             reference = replace(corrected, uncorrected=measured)
     if result.expectations is not None and reference.ideal is not None:
         reference = replace(reference, effect=effect_of(result.expectations, reference.ideal, price()))
-    return reference
+    return with_twin_distances(reference, result) if reference.twin is not None else reference
 
 
 def _with_distances(

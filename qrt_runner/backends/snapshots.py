@@ -16,7 +16,7 @@ from qiskit.transpiler import InstructionProperties, Target
 
 from qrt_runner.backends.device import TIMING, Device
 from qrt_runner.backends.properties import by_name
-from qrt_runner.backends.simulators import Described, part_of, settings_of
+from qrt_runner.backends.simulators import PARALLEL, Described, part_of, settings_of
 from qrt_runner.errors import refuse
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qrt_runner.backends.properties import Told
 
 _MARK: Final = "_snapshot"
+_TWIN: Final = "_twin"
 _CONTROL_FLOW: Final = {
     "if_else": IfElseOp,
     "for_loop": ForLoopOp,
@@ -66,6 +67,20 @@ def open_snapshot(section: config.Snapshot) -> Device:
         gates=part_of(backend.target, numbers, flow=True),
         numbers=numbers,
     )
+
+
+def twin_of(name: str, calibration: Mapping[str, Any], method: str) -> Device:
+    """Return a noisy simulator of a backend.
+
+    Args:
+        name: Name of the backend.
+        calibration: Of the qubits that will be used, as `Device.calibration` returns it.
+        method: Aer's simulation method.
+    """
+    backend = Recorded(f"{name}{_TWIN}", calibration)
+    settings = {"method": method, **PARALLEL}
+    path = "reference.method"
+    return Device(backend.name, backend, "simulator", noisy=True, settings=settings, method=path, shrinks=True)
 
 
 class Recorded(Described):

@@ -13,7 +13,8 @@ from pydantic import Field, StringConstraints, ValidationError
 from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in, shown
 from qrt_runner.config.fields import Seed, without_unset
-from qrt_runner.config.references import Reference, reference_mistakes
+from qrt_runner.config.gates import fractional_mistakes
+from qrt_runner.config.references import Reference, comparison_mistakes, reference_mistakes
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
     Action,
@@ -38,7 +39,8 @@ OptionsJudge = Callable[[str, Mapping[str, Any], str], Sequence[Mistake]]
 """Judges `mitigation.options` for a mode, at a config path; given from outside, as only the runtime's models can."""
 
 _RAW_MITIGATION: Final = ("none", "m3")
-_SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "m3", "custom")
+_SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "suppression", "m3", "custom")
+_ESTIMATOR_ONLY: Final = ("level_1", "level_2", "trex", "zne", "suppression_trex", "strong")
 
 
 class Task(Section):
@@ -86,6 +88,8 @@ class Document(Section):
     sweep: Sweep
     journal: Journal
     budget: Budget
+    overview: Annotated[Literal["ladder", "side_by_side"], Field(examples=["ladder"])] | None
+    """A figure and a table of all tasks of a run: error against cost, or values side by side; null for none."""
     tasks: dict[TaskName, PartialTask]
     """Several tasks by name; empty for one task made of the top level's groups."""
 
@@ -180,7 +184,7 @@ def _given(partial: PartialTask) -> dict[str, Any]:
     return {name: value for name in Task.model_fields if (value := getattr(partial, name)) is not None}
 
 
-COMBINED: Final = ("mode", "session", "mitigation", "tasks")
+COMBINED: Final = ("backend", "mode", "session", "mitigation", "reference", "overview", "tasks")
 """Sections that `combination_mistakes` reads."""
 
 
@@ -188,20 +192,22 @@ def combination_mistakes(data: Mapping[str, Any], judge_options: OptionsJudge | 
     """Return what cannot go together, told by the raw data so that it is told beside all other mistakes."""
     tasks = data.get("tasks")
     if not isinstance(tasks, dict) or not tasks:
-        return _task_mistakes(data, data, "", judge_options)
-    return [
+        return [*comparison_mistakes(data), *_task_mistakes(data, data, "", judge_options)]
+    mistakes = [
         mistake
         for name, task in tasks.items()
         if isinstance(task, dict)
         for mistake in _task_mistakes({**data, **task}, task, f"tasks.{name}.", judge_options)
     ]
+    return list(dict.fromkeys([*comparison_mistakes(data), *mistakes]))
 
 
 def _task_mistakes(
     data: Mapping[str, Any], own: Mapping[str, Any], prefix: str, judge_options: OptionsJudge | None
 ) -> list[Mistake]:
     path = f"{prefix}session" if "session" in own else "session"
-    return _session_mistakes(_section(data, "session"), path) + _mitigation_mistakes(data, own, prefix, judge_options)
+    mistakes = _session_mistakes(_section(data, "session"), path)
+    return [*mistakes, *fractional_mistakes(data), *_mitigation_mistakes(data, own, prefix, judge_options)]
 
 
 def _session_mistakes(session: Mapping[str, Any], path: str) -> list[Mistake]:
@@ -241,7 +247,7 @@ def _unsuited(mode: object, kind: object, path: str) -> Mistake | None:
     if mode == "estimator" and kind == "m3":
         allowed = "m3 for counts: mode=raw and mode=sampler"
         return Mistake(path, "m3 in mode=estimator, whose results are expectation values", allowed, f"{path}=trex")
-    if mode == "sampler" and kind in ("level_1", "level_2", "trex", "zne"):
+    if mode == "sampler" and kind in _ESTIMATOR_ONLY:
         allowed = f"{', '.join(_SAMPLER_MITIGATION)} in mode=sampler, whose results are counts"
         return Mistake(path, str(kind), allowed, f"mode=estimator, or {path}=twirl")
     return None

@@ -106,8 +106,22 @@ class Session(Section):
 class Mitigation(Section):
     """Which suppression and mitigation is asked for."""
 
-    kind: Literal["none", "level_0", "level_1", "level_2", "dd", "twirl", "trex", "zne", "m3", "custom"]
-    readout: Annotated[Literal["as_measured", "m3"], Field(examples=["as_measured"])]
+    kind: Literal[
+        "none",
+        "level_0",
+        "level_1",
+        "level_2",
+        "dd",
+        "twirl",
+        "trex",
+        "zne",
+        "m3",
+        "suppression",
+        "suppression_trex",
+        "strong",
+        "custom",
+    ]
+    readout: Annotated[Literal["as_measured", "m3"], Field(examples=["as_measured"])] = "as_measured"
     """Counts as they are measured, or corrected (M3) by the readout errors that each job measures for itself."""
     options: Annotated[dict[str, JsonValue], AfterValidator(without_unset)]
     """The runtime's own option models, by their own names; what is null is left to the platform's default."""

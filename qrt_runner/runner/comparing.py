@@ -18,7 +18,7 @@ from qrt_runner.runner.contrasting import Contrast, report_of, tables_of, writte
 from qrt_runner.runner.differing import counts_differences, matched, value_differences
 from qrt_runner.runner.drifting import config_changes, drifts, version_changes
 from qrt_runner.runner.reusing import by_place, results_of, reused_results
-from qrt_runner.runner.showing import tabled
+from qrt_runner.runner.telling import tabled
 from qrt_runner.tracking import Records, as_json, find_kept, write_private
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from qrt_runner.errors import JournalError, TrackingError, refuse
 from qrt_runner.plan import away, stored_points, unpacked
 from qrt_runner.runner.collecting import chosen
 from qrt_runner.runner.outcome import Outcome, new_id
-from qrt_runner.runner.recording import TABLE
+from qrt_runner.runner.overview import overview_files
+from qrt_runner.runner.recording import TABLE, with_drawing_note
 from qrt_runner.runner.rereading import Rereading
 from qrt_runner.runner.reusing import by_place, reused_results
 from qrt_runner.runner.revising import revised
@@ -157,6 +158,8 @@ class _Keeping:
     def take(self, results: Sequence[TaskResult]) -> None:
         """Keep results on disk, and show them."""
         results = [self._told(result) for result in results]
+        if self.draws:
+            results = [with_drawing_note(result) for result in results]
         records = [self._record(result) for result in results]
         self.kept.keep(records)
         for result, record in zip(results, records, strict=True):
@@ -176,6 +179,10 @@ class _Keeping:
         self.kept.spent = {metric.key: metric.value for metric in metrics_of(self.outcome.reports.values())}
         self.kept.save()
         files = {TABLE: parquet_of(sorted(self.rows, key=lambda row: row["point"]))} if self.rows else {}
+        overview = overview_files(self.outcome.results, draws=self.asked.tracking.plots is not False)
+        self.outcome.overview = overview.lines
+        self.outcome.troubles += overview.troubles
+        files |= overview.files if self.kept.grouped else {}
         for name, content in files.items():
             self.kept.put(name, content)
         if self.asked.tracking.kind != "off" and self.outcome.results:

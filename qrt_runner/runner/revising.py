@@ -103,7 +103,10 @@ def _asked_instead(task: PlannedTask, asked: Replay) -> PlannedTask:
     """Return a task with other observables, and what they are compared with."""
     section, document = task.point.experiment.tasks[task.name], task.point.experiment.document
     logical = ask_instead(task.logical, section.mode.kind, asked.observables, OBSERVABLES)
-    return replace(task, logical=logical, reference=reference_of(section, document, logical))
+    reference, twin = reference_of(section, document, logical), task.reference.twin
+    # Counts of a twin tell other observables too; its expectation values tell their own only.
+    kept = twin if twin is not None and twin.counts is not None else None
+    return replace(task, logical=logical, reference=replace(reference, twin=kept))
 
 
 def _observing(pub: Pub, task: PlannedTask) -> Pub:

@@ -10,7 +10,7 @@ import numpy as np
 
 from qrt_runner.analysis import Pricing, compared, exact_reference, known_reference
 from qrt_runner.circuits import moved_files, without_moved
-from qrt_runner.config import Ideal, Known
+from qrt_runner.config import Ideal, Known, Twin
 from qrt_runner.errors import JobError
 from qrt_runner.results import Comparison, Corrected, Counts, Expectations, Ledger, PubResult, TaskResult
 from qrt_runner.runner.correcting import as_asked, corrections, readout_of, told, with_outcome
@@ -37,7 +37,7 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
     if isinstance(section, Known):
         alone = not any(one.circuit is not None for one in document.tasks.values())
         return known_reference(section, logical, alone=alone)
-    if isinstance(section, Ideal):
+    if isinstance(section, Ideal | Twin):
         return exact_reference(section, logical, counting=task.mode.kind != "estimator")
     return Comparison()
 
@@ -45,7 +45,7 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
 def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_asked) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
     pricing = Pricing(plan)
-    gathered = [_Gathered(task, len(task.logical.sets.values), pricing) for task in plan.tasks]
+    gathered = [_Gathered(task, len(task.logical.sets.values), pricing, tell) for task in plan.tasks]
     waiting: dict[int, list[tuple[_Gathered, Place]]] = {}
     for one in gathered:
         for place in one.task.places:
@@ -99,6 +99,7 @@ class _Gathered:
     task: PlannedTask
     missing: int
     pricing: Pricing
+    tell: Tell
     reads: list[_Read] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     parts: list[tuple[np.ndarray, PubResult | None]] = field(default_factory=list)
@@ -135,7 +136,9 @@ class _Gathered:
         sets, files = logical.sets, program.files
         if self._section.circuit.clifford:
             sets, files = without_moved(sets), {**files, **moved_files(sets)}
-        comparison = compared(task.reference, pub, partial(self.pricing.of, task, self.jobs)) if pub else Comparison()
+        comparison = Comparison()
+        if pub is not None:
+            comparison = compared(self._reference(), pub, partial(self.pricing.of, task, self.jobs))
         lacking = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
         return TaskResult(
             point=task.point,
@@ -159,6 +162,14 @@ class _Gathered:
             notes=(*logical.notes, *self._shared(pub), *(self._doubts(pub, comparison, missing) if pub else ())),
             error="; ".join(dict.fromkeys(self.errors)) + lacking,
         )
+
+    def _reference(self) -> Comparison:
+        """Return what the task is compared with; a twin's counts tell expectation values as the task's own do."""
+        reference = self.task.reference
+        if reference.twin is None or reference.twin.counts is None:
+            return reference
+        found = self.tell(reference.twin.counts, self.task, None)
+        return replace(reference, twin=replace(reference.twin, expectations=found.expectations))
 
     @property
     def _section(self) -> Task:
@@ -229,6 +240,11 @@ def _unknown(section: Reference, reference: Comparison, names: tuple[str, ...], 
         yield "no reference: exact values of this circuit cannot be computed"
     elif isinstance(section, Ideal) and counting and probabilities is None:
         yield "no fidelity: exact probabilities of the outcomes cannot be listed"
+    elif isinstance(section, Twin):
+        if reference.twin is None:
+            yield "no twin of these observables: it gave the expectation values of those that were asked for"
+        if names and ideal is None:
+            yield "no exact values beside the twin: they cannot be computed"
     elif isinstance(section, Known) and ideal is not None:
         unknown = [name for name, column in zip(names, ideal.T, strict=True) if np.isnan(column).all()]
         if unknown:

@@ -97,6 +97,7 @@ class KeptRun:
         """Write a file that tells of all tasks, all of it or nothing."""
         assert not leads_out(name), name
         draft = self.folder / f"{name}.new"
+        make_private(draft.parent)
         with named(draft), opened(draft, "wb") as stream:
             stream.write(content)
             _to_disk(stream)

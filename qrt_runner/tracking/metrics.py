@@ -38,7 +38,7 @@ def metrics_of_task(result: TaskResult) -> Iterator[Metric]:
     missing = frozenset(result.missing)
     for key, values in _series(result):
         yield from (Metric(key, value, step) for step, value in enumerate(values) if step not in missing)
-    for key, values in _effects(result):
+    for key, values in (*_effects(result), *_twins(result)):
         # What is not finite is of no use to whoever ranks by it.
         yield from (Metric(key, value, step) for step, value in enumerate(values) if math.isfinite(value))
 
@@ -80,6 +80,23 @@ def _effects(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
     for column, name in enumerate(found.names):
         key = NOT_IN_NAMES.sub("_", name)
         yield f"effect/mse_cost/{key}", effect.mse_cost[:, column].tolist()
+
+
+def _twins(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
+    """Return what tells how far a result is from that of the twin of its backend, and in its errors from exact."""
+    twin, found = result.comparison.twin, result.expectations
+    if twin is None:
+        return
+    yield from twin.distances.items()
+    for column, name in enumerate(found.names if found is not None else ()):
+        key = NOT_IN_NAMES.sub("_", name)
+        if twin.expectations is not None:
+            yield f"twin/ev/{key}", twin.expectations.values[:, column].tolist()
+            yield f"twin/std/{key}", twin.expectations.errors[:, column].tolist()
+        if twin.sigmas is not None:
+            yield f"twin/error_sigmas/{key}", twin.sigmas[:, column].tolist()
+        if twin.ideal_sigmas is not None:
+            yield f"error_sigmas/{key}", twin.ideal_sigmas[:, column].tolist()
 
 
 def metrics_of(reports: Collection[GroupReport]) -> tuple[Metric, ...]:

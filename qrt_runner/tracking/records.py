@@ -96,6 +96,9 @@ class Records:
             files["quasi.json"] = as_json(result.corrected.quasi)
         if result.readouts:
             files["readout.json"] = as_json(result.readouts)
+        twin = result.comparison.twin
+        if twin is not None and twin.counts is not None:
+            files["twin_counts.json"] = as_json(twin.counts.by_register())
         if result.calibration is not None:
             files["calibration.json"] = _once(self._calibrations, result.calibration, as_json)
         if result.error:

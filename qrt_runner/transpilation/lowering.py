@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qrt_runner.errors import refuse
@@ -83,6 +83,14 @@ def lowered_on(
     """
     isa = lower(circuit, device, section).isa
     return _on(isa, {qubit: position for position, qubit in enumerate(used)}) if device.shrinks else isa
+
+
+def on_active(lowered: Lowered) -> Lowered:
+    """Return a circuit that was lowered to a whole device as one on its active qubits, renumbered."""
+    if lowered.circuit is not lowered.isa:
+        return lowered
+    index = {qubit: position for position, qubit in enumerate(lowered.used)}
+    return replace(lowered, circuit=_on(lowered.isa, index), layout=tuple(index[qubit] for qubit in lowered.layout))
 
 
 def two_qubit_gates(circuit: QuantumCircuit) -> int:
