@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from qrt_runner.config import Experiment, Task
+    from qrt_runner.noise import LayerNoise, NoiseModel
 
 State = Literal["done", "failed"]
 NO_SESSION = "none"
 """What is recorded where no session or batch of the service was used."""
+
+GAMMA: Final = "pec_gamma"
+"""The detail of expectation values that tells by which factor PEC made their standard errors larger."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,9 @@ class PubResult:
     expectations: Expectations | None = None
     corrected: Corrected | None = None
     """What the expectation values are from, where readout errors are undone."""
+
+    noise: tuple[LayerNoise, ...] = ()
+    """From a job that learned the noise of layers."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +306,9 @@ class TaskResult:
 
     notes: tuple[str, ...] = ()
     """What the reader must know besides, such as an observable left out."""
+
+    noise: NoiseModel | None = None
+    """What its mitigation took for the noise of the circuit's layers."""
 
     reused_from: str = ""
     """The run that measured this, where the task was not run again."""

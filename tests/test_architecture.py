@@ -23,6 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "errors",
     "config",
+    "noise",
     "results",
     "circuits",
     "backends",

@@ -505,20 +505,6 @@ def test_an_empty_config_lists_everything_that_is_missing() -> None:
             ),
         ),
         (
-            ["mode=estimator", "mitigation=zne", f"{OPTIONS}.resilience.zne.amplifier=pea"],
-            (
-                "mitigation.options.resilience.zne.amplifier: given pea; allowed: gate_folding, gate_folding_front, "
-                "gate_folding_back: PEA needs a learned layer noise model; remedy: leave it null"
-            ),
-        ),
-        (
-            ["mode=estimator", f"{OPTIONS}.resilience.pec_mitigation=true"],
-            (
-                "mitigation.options.resilience.pec_mitigation: given true; allowed: false: PEC needs a learned layer "
-                "noise model; remedy: mitigation=zne"
-            ),
-        ),
-        (
             [f"{OPTIONS}.execution.meas_type=kerneled"],
             (
                 "mitigation.options.execution.meas_type: given kerneled; allowed: classified, because counts are "
@@ -808,6 +794,8 @@ MANDATORY = {
     "mitigation/level_2": ["mode=estimator"],
     "mitigation/suppression_trex": ["mode=estimator"],
     "mitigation/strong": ["mode=estimator"],
+    "mitigation/pea": ["mode=estimator"],
+    "mitigation/pec": ["mode=estimator"],
     "mitigation/trex": ["mode=estimator"],
     "mitigation/zne": ["mode=estimator"],
     "reference/twin": ["backend=fake_manila"],

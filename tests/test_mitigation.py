@@ -143,14 +143,6 @@ def test_mitigation_of_control_flow_is_refused(backend, kind, names):
     )
 
 
-def test_pec_without_a_noise_model_is_refused():
-    """PEC needs a learned layer noise model, which is said before anything runs."""
-    assert told_by("mode=estimator", "mitigation=custom", "mitigation.options.resilience.pec_mitigation=true") == (
-        "mitigation.options.resilience.pec_mitigation: given true; allowed: false: PEC needs a learned layer noise "
-        "model; remedy: mitigation=zne"
-    )
-
-
 def test_zne_with_too_few_noise_factors_is_refused():
     """A quadratic through two points is refused before anything runs."""
     zne = "mitigation.options.resilience.zne"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from qrt_runner.plan.costs import cost_of, expected_s
+from qrt_runner.results import GAMMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,7 @@ class Pricing:
             for job in done:
                 if job.index == place.job:
                     each_s = _spent_s(job, executions) if is_told else self._expected_s(place.job, executions)
+                    each_s = each_s if is_told else each_s * _overhead(job, place)
                     cost_s[_sets_in(place, job)] = executions[place.pub] * each_s
         return Price(cost_s, "spent" if is_told else "estimated")
 
@@ -76,6 +78,14 @@ class Pricing:
 def _spent_s(job: JobResult, executions: Sequence[int]) -> float:
     """Return the seconds of one execution of what was run, which may be a part of a job, by the platform's own word."""
     return job.quantum_s / sum((span.stop - span.start) * executions[span.pub] for span in job.spans)
+
+
+def _overhead(job: JobResult, place: Place) -> float:
+    """Return by how much PEC multiplied the executions of a PUB: gamma squared; else 1."""
+    for span, pub in zip(job.spans, job.pubs, strict=True):
+        if span.pub == place.pub and pub.expectations is not None and GAMMA in pub.expectations.details:
+            return float(np.mean(pub.expectations.details[GAMMA] ** 2))
+    return 1.0
 
 
 def _sets_in(place: Place, job: JobResult) -> np.ndarray:

@@ -14,6 +14,7 @@ from qrt_runner.config.backends import (
 )
 from qrt_runner.config.explaining import nearest, shown
 from qrt_runner.config.folders import caches_folder, state_folder
+from qrt_runner.config.learning import RUN, Learning
 from qrt_runner.config.parsing import (
     ONLY_TASK,
     Document,
@@ -44,6 +45,7 @@ from qrt_runner.config.values import File, Linspace, Random, Values
 
 __all__ = [
     "ONLY_TASK",
+    "RUN",
     "Aer",
     "AerNoisy",
     "Backend",
@@ -58,6 +60,7 @@ __all__ = [
     "Ibm",
     "Ideal",
     "Known",
+    "Learning",
     "Limits",
     "Linspace",
     "Mitigation",

@@ -14,6 +14,7 @@ from qrt_runner.config.backends import Backend
 from qrt_runner.config.explaining import mistakes_in, shown
 from qrt_runner.config.fields import Seed, without_unset
 from qrt_runner.config.gates import fractional_mistakes
+from qrt_runner.config.learning import with_learning
 from qrt_runner.config.references import Reference, comparison_mistakes, reference_mistakes
 from qrt_runner.config.secrets import leaves, secrets_in
 from qrt_runner.config.sections import (
@@ -40,7 +41,7 @@ OptionsJudge = Callable[[str, Mapping[str, Any], str], Sequence[Mistake]]
 
 _RAW_MITIGATION: Final = ("none", "m3")
 _SAMPLER_MITIGATION: Final = ("none", "level_0", "dd", "twirl", "suppression", "m3", "custom")
-_ESTIMATOR_ONLY: Final = ("level_1", "level_2", "trex", "zne", "suppression_trex", "strong")
+_ESTIMATOR_ONLY: Final = ("level_1", "level_2", "trex", "zne", "suppression_trex", "strong", "pea", "pec")
 
 
 class Task(Section):
@@ -117,6 +118,7 @@ def parse(data: Mapping[str, Any], judge_options: OptionsJudge | None = None) ->
         raise ConfigError(secrets)
     if unwritable := unspeakable(data):
         raise ConfigError(unwritable)
+    data = with_learning(data)
     mistakes = [*combination_mistakes(data, judge_options), *reference_mistakes(data)]
     try:
         document = Document.model_validate_json(json.dumps(data), strict=True)

@@ -57,7 +57,9 @@ def parse_beside(
     """
     known = precedent.data
     new = _difference(data, known)
-    if data.keys() != known.keys() or secrets_in(new) or unspeakable(new):
+    # Tasks take from the top level's mitigation what their own leaves out.
+    takes = bool(data.get("tasks")) and ("tasks" in new or "mitigation" in new)
+    if data.keys() != known.keys() or takes or secrets_in(new) or unspeakable(new):
         return parse(data, judge_options)
     if _may_clash(data, known, new) and combination_mistakes(data, judge_options):
         return parse(data, judge_options)

@@ -22,6 +22,7 @@ from qrt_runner.config.fields import (
     check_store,
     without_unset,
 )
+from qrt_runner.config.learning import Learning, NoiseSource
 from qrt_runner.config.values import Section, Values
 
 
@@ -115,6 +116,8 @@ class Mitigation(Section):
         "twirl",
         "trex",
         "zne",
+        "pea",
+        "pec",
         "m3",
         "suppression",
         "suppression_trex",
@@ -125,6 +128,10 @@ class Mitigation(Section):
     """Counts as they are measured, or corrected (M3) by the readout errors that each job measures for itself."""
     options: Annotated[dict[str, JsonValue], AfterValidator(without_unset)]
     """The runtime's own option models, by their own names; what is null is left to the platform's default."""
+    noise_model: NoiseSource
+    """auto (one learned before while it is valid, else learned), learn (always), or run:<id> (what that run had)"""
+    learning: Learning
+    """For PEC and PEA: how noise is learned, and for how long a model is valid."""
 
 
 class Transpile(Section):

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from qrt_runner.execution.attempts import computed, finished, submitted
 from qrt_runner.execution.cancelling import cancel
+from qrt_runner.execution.learning import is_learner, learned, model_in, note_learned
 from qrt_runner.execution.once import states_of
 from qrt_runner.execution.orders import Orders
 from qrt_runner.execution.progress import progress_of
+from qrt_runner.execution.spans import spans_of
 from qrt_runner.execution.together import run_alone, run_group
 from qrt_runner.execution.tries import Tries
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from qrt_runner.plan import Plan
     from qrt_runner.results import JobResult
 
-__all__ = ["Orders", "cancel", "computed", "execute", "states_of"]
+__all__ = ["Orders", "cancel", "computed", "execute", "model_in", "states_of"]
 
 
 def execute(plan: Plan, orders: Orders) -> Iterator[JobResult]:
@@ -44,6 +46,10 @@ def execute(plan: Plan, orders: Orders) -> Iterator[JobResult]:
     """
     orders.jobs = len(plan.jobs)
     progress = progress_of(plan, orders)
+    for one in progress.values():
+        for result in one.done:
+            if is_learner(one.job):
+                note_learned(one.job, result, orders)
     for group in sorted(plan.groups, key=lambda group: group.asked.kind != "dedicated"):
         yield from run_group(group, [progress[index] for index in group.jobs], orders)
     alone = [progress[job.index] for job in plan.jobs if job.group is None]
@@ -64,10 +70,25 @@ def _run_here(jobs: Sequence[Progress], orders: Orders) -> Iterator[JobResult]:
             # What is simulated is never only submitted.
             if orders.waits:
                 orders.start(one.job)
-                yield from Tries(one.job, orders).results(one.left)
+                yield from _simulated(one, orders)
         elif why := orders.over(one.job):
             orders.leave(1, why)
         else:
             orders.start(one.job)
             if (result := finished(submitted(one.job, one.left, None, orders), orders)) is not None:
                 yield result
+
+
+def _simulated(one: Progress, orders: Orders) -> Iterator[JobResult]:
+    """Simulate what is left of a job; layers are learned together or not at all, and without a model nothing is run."""
+    whole = spans_of(one.job)
+    if is_learner(one.job):
+        result = learned(submitted(one.job, whole, None, orders), orders)
+        assert result is not None, "what is simulated here is waited for"
+        yield result
+    elif isinstance(orders.learned.get(one.job.needs or 0), str) and one.job.needs is not None:
+        result = finished(submitted(one.job, one.left, None, orders), orders)
+        assert result is not None, "what is not submitted is not waited for"
+        yield result
+    else:
+        yield from Tries(one.job, orders).results(one.left)

@@ -75,6 +75,12 @@ def submitted(job: Job, spans: tuple[Span, ...], place: Opened | None, orders: O
     on_service = job.submission.device.where == "ibm"
     part = part_of(job, spans).submission
     inside = replace(part, place=place.place if place else None, tags=tags if on_service else ())
+    if job.needs is not None:
+        found = orders.learned[job.needs]
+        if isinstance(found, str):
+            attempt.error = f"its noise model could not be learned: {found}"
+            return attempt
+        inside = replace(inside, noise=found)
     try:
         attempt.handle = submit_once(job.mode, inside) if on_service else mode_named(job.mode).submit(inside)
     except NotKnownError as error:
@@ -110,16 +116,22 @@ def taken_up(job: Job, submission: Submission, handle: Any) -> Attempt:
     )
 
 
-def finished(attempt: Attempt, orders: Orders) -> JobResult | None:
+def finished(attempt: Attempt, orders: Orders, *, looks: bool = False) -> JobResult | None:
     """Wait for a job and return its result: a failed one, with the backend's reason, where it failed.
 
     What the platform gave is on disk before anything is computed from it. None where the job has not ended and is not
     waited for.
 
+    Args:
+        attempt: The job.
+        orders: What this execution is to do.
+        looks: Whether its result is fetched in any case where it has ended.
+
     Raises:
         JournalError: Where it cannot be kept; on a service it is there for the next command.
     """
-    if not attempt.error and not orders.waits and not (orders.fetches and ended(attempt.handle)):
+    may_fetch = orders.fetches or looks
+    if not attempt.error and not orders.waits and not (may_fetch and ended(attempt.handle)):
         return None
     raw = None if attempt.error else _fetched(attempt)
     told = _told(attempt)

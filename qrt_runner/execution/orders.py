@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.config import Budget
     from qrt_runner.journal import Diary
+    from qrt_runner.noise import NoiseModel
     from qrt_runner.plan import Job
 
 
@@ -48,6 +49,9 @@ class Orders:
 
     jobs: int = 0
     """Jobs of the plan."""
+
+    learned: dict[int, NoiseModel | str] = field(default_factory=dict)
+    """What the jobs that learn noise have learned, or why they failed, by the job's index."""
 
     def start(self, job: Job) -> None:
         """Say that a job is next."""

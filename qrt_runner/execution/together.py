@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import AccessError
 from qrt_runner.execution.attempts import Attempt, finished, submitted
 from qrt_runner.execution.checking import check_sent, session_is_closed
+from qrt_runner.execution.learning import (
+    is_learner,
+    lacks_model,
+    learned,
+    leave_for_later,
+    priced,
+    ready,
+    take_learned,
+)
 from qrt_runner.execution.reasons import told_of
 from qrt_runner.execution.spans import spans_of
 from qrt_runner.results import NO_SESSION
@@ -63,18 +71,22 @@ def run_group(group: Group, progress: Sequence[Progress], orders: Orders) -> Ite
         AccessError: Where the group is refused and nothing has been submitted yet; later its jobs are left.
     """
     attempts = [attempt for one in progress for attempt in one.underway]
-    todo = orders.affordable([one.job for one in progress if one.left]) if orders.submits else []
+    done = [result for one in progress for result in one.done]
+    done += take_learned(attempts, orders)
+    todo = [one.job for one in progress if one.left] if orders.submits else []
+    todo = ready(orders.affordable(todo), orders)
     left_open = _left_open(group, orders)
     if left_open and not todo and (orders.submits or not any(one.left for one in progress)):
         _close_left_open(group, left_open, orders)
     if todo:
         try:
-            attempts += _submitted(group, todo, left_open, orders)
+            sent, found = _submitted(group, todo, left_open, orders)
         except AccessError as error:
             if not orders.submitted:
                 raise
             orders.leave(len(todo), str(error))
-    done = [result for one in progress for result in one.done]
+        else:
+            attempts, done = [*attempts, *sent], [*done, *found]
     yield from _results(sorted(attempts, key=lambda one: one.job.index), done, orders)
 
 
@@ -87,47 +99,83 @@ def run_alone(progress: Sequence[Progress], orders: Orders) -> Iterator[JobResul
     """
     for one in progress:
         yield from one.done
-    pending = deque(attempt for one in progress for attempt in one.underway)
-    todo = [one.job for one in progress if one.left] if orders.submits else []
+    pending = [attempt for one in progress for attempt in one.underway]
+    yield from take_learned(pending, orders)
+    todo = ready([one.job for one in progress if one.left], orders) if orders.submits else []
     for number, job in enumerate(todo):
         if len(pending) >= _MOST_PENDING and orders.waits:
-            yield from _results([pending.popleft()], [], orders)
-        if why := orders.over(job):
+            yield from _results([pending.pop(0)], [], orders)
+        if lacks_model(job, orders):
+            yield from take_learned(pending, orders)
+        if lacks_model(job, orders):
+            leave_for_later(todo[number:], orders)
+            break
+        known = priced(job, orders)
+        if why := orders.over(known):
             orders.leave(len(todo) - number, why)
             break
         orders.start(job)
-        pending.append(submitted(job, spans_of(job), None, orders))
+        pending.append(submitted(known, spans_of(job), None, orders))
         check_sent([pending[-1]], job.submission.device, None, orders)
     yield from _results(pending, [], orders)
 
 
-def _submitted(group: Group, jobs: Sequence[Job], left_open: str | None, orders: Orders) -> list[Attempt]:
-    """Submit jobs to a group; where it is closed before all are in it, the rest goes into another."""
+def _submitted(
+    group: Group, jobs: Sequence[Job], left_open: str | None, orders: Orders
+) -> tuple[list[Attempt], list[JobResult]]:
+    """Submit jobs to a group; where it is closed before all are in it, the rest goes into another.
+
+    Returns:
+        What is on its way, and what has been learned meanwhile for those that needed it.
+    """
     attempts: list[Attempt] = []
+    done: list[JobResult] = []
     entry = _Entry(orders.diary, group.index)
+    left = list(jobs)
     for _ in range(_MOST_OPENED):
         with opened(_within(group, orders), group.device, orders.trouble, entry, left_open) as place:
             orders.announce(f"{place.kind} {place.id} on {group.device.name}{group.reason}")
-            sent = _sent(jobs[len(attempts) :], place, orders)
+            sent = _sent(left, place, orders)
+            if any(lacks_model(job, orders) for job in left):
+                # What is waited for below must be there once, and in its group.
+                check_sent(sent, group.device, place, orders)
+                done += take_learned(sent, orders)
+                attempts, sent = [*attempts, *sent], _sent(left, place, orders)
         attempts += sent
         check_sent(sent, group.device, place, orders)
-        if len(attempts) == len(jobs):
-            return attempts
+        if any(lacks_model(job, orders) for job in left):
+            leave_for_later(left, orders)
+            return attempts, done
+        if not left:
+            return attempts, done
         left_open = None
-    orders.leave(len(jobs) - len(attempts), "their session groups were closed too early")
-    return attempts
+    orders.leave(len(left), "their session groups were closed too early")
+    return attempts, done
 
 
-def _sent(jobs: Sequence[Job], place: Opened, orders: Orders) -> list[Attempt]:
-    """Submit jobs to an open group until it takes no more."""
+def _sent(left: list[Job], place: Opened, orders: Orders) -> list[Attempt]:
+    """Submit jobs to an open group until it takes no more, or what the next one needs is not learned yet.
+
+    Args:
+        left: The jobs; those that are submitted are taken out.
+        place: The group.
+        orders: What this execution is to do.
+    """
     attempts: list[Attempt] = []
-    for job in jobs:
+    while left and not lacks_model(left[0], orders):
+        job = priced(left[0], orders)
+        if job.needs is not None and (why := orders.over(job)):
+            # What PEC costs was not known when the others were found to be affordable.
+            orders.leave(len(left), why)
+            left.clear()
+            break
         orders.start(job)
         attempt = submitted(job, spans_of(job), place, orders)
         if session_is_closed(attempt):
             orders.diary.withdrawn(attempt.number)
             break
         attempts.append(attempt)
+        left.pop(0)
     return attempts
 
 
@@ -161,7 +209,7 @@ def _results(attempts: Sequence[Attempt], done: Sequence[JobResult], orders: Ord
         given.append(result)
         yield _with_reports(result, given) if not attempts and len(given) == len(done) else result
     for attempt in attempts:
-        found = finished(attempt, orders)
+        found = learned(attempt, orders) if is_learner(attempt.job) else finished(attempt, orders)
         if found is not None:
             given.append(found)
             yield _with_reports(found, given) if attempt is attempts[-1] else found

@@ -3,7 +3,17 @@
 May know runtime; knows neither Hydra nor MLflow.
 """
 
+from qrt_runner.mitigation.learning import LearnerOptions, learner_options, technique_of, without_noise_model
 from qrt_runner.mitigation.ledger import ledger
 from qrt_runner.mitigation.options import PrimitiveOptions, judge_options, options_for
 
-__all__ = ["PrimitiveOptions", "judge_options", "ledger", "options_for"]
+__all__ = [
+    "LearnerOptions",
+    "PrimitiveOptions",
+    "judge_options",
+    "learner_options",
+    "ledger",
+    "options_for",
+    "technique_of",
+    "without_noise_model",
+]

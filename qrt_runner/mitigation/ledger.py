@@ -71,7 +71,10 @@ def _wanted(final: EstimatorOptions | SamplerOptions) -> list[str]:
         "measure_twirling": final.twirling.enable_measure,
     }
     if isinstance(final, EstimatorOptions):
-        switches |= {"trex": final.resilience.measure_mitigation, "zne": final.resilience.zne_mitigation}
+        resilience = final.resilience
+        zne = "pea" if resilience.zne.amplifier == "pea" else "zne"
+        switches |= {"trex": resilience.measure_mitigation, zne: resilience.zne_mitigation}
+        switches["pec"] = resilience.pec_mitigation
     return [name for name, on in switches.items() if on]
 
 
@@ -100,7 +103,7 @@ def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, pulses: int
     """Return why a technique does nothing here, or nothing where it acts."""
     if not device.noisy:
         return _NO_NOISE
-    if name in ("gate_twirling", "zne"):
+    if name in ("gate_twirling", "zne", "pea", "pec"):
         return "" if circuit.num_nonlocal_gates() else _NO_PAIRS
     return "" if name != "dd" or pulses else _NO_IDLING
 

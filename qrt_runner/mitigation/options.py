@@ -84,7 +84,8 @@ def _owned(path: str, options: Mapping[str, Any]) -> Mistake:
 
 
 def _learned(path: str) -> Mistake:
-    return Mistake(path, "a layer noise model", "nothing: it cannot be written in YAML", "leave it out")
+    allowed = "nothing: it cannot be written in YAML, and mitigation.noise_model says where it is from"
+    return Mistake(path, "a layer noise model", allowed, "leave it out")
 
 
 def _mistake(detail: ErrorDetails, model: type[BaseModel], options: Mapping[str, Any], above: str) -> Mistake:
@@ -147,18 +148,10 @@ def _resilience_combinations(options: EstimatorOptions) -> list[Mistake]:
     resilience = options.resilience
     zne_on = resilience.zne_mitigation or (resilience.zne_mitigation is None and options.resilience_level == 2)
     mistakes = []
-    if resilience.pec_mitigation:
-        remedy = "mitigation=zne"
-        mistakes.append(
-            Mistake("resilience.pec_mitigation", "true", "false: PEC needs a learned layer noise model", remedy)
-        )
     if resilience.pec_mitigation and zne_on:
         mistakes.append(
             Mistake("resilience.zne_mitigation", "true beside PEC", "one of ZNE and PEC", "set one to false")
         )
-    if zne_on and resilience.zne.amplifier == "pea":
-        allowed = "gate_folding, gate_folding_front, gate_folding_back: PEA needs a learned layer noise model"
-        mistakes.append(Mistake("resilience.zne.amplifier", "pea", allowed, "leave it null"))
     return mistakes + (_too_few_factors(resilience.zne) if zne_on else [])
 
 

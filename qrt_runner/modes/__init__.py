@@ -1,4 +1,4 @@
-"""raw, sampler, estimator: three ways to submit PUBs, fetch what the platform gives and read it, one registry.
+"""raw, sampler, estimator, learner: ways to submit PUBs, fetch what the platform gives and read it, one registry.
 
 May know qiskit and runtime; knows neither configs nor MLflow.
 """
@@ -13,7 +13,7 @@ from qrt_runner.modes.submission import Mode, Pub, Submission
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MODES", "Mode", "Pub", "RawResult", "Submission", "mode_named"]
+__all__ = ["LEARNER_MODE", "MODES", "Mode", "Pub", "RawResult", "Submission", "mode_named"]
 
 
 def _raw() -> Mode:
@@ -34,7 +34,21 @@ def _estimator() -> Mode:
     return ESTIMATOR
 
 
-MODES: Final[dict[str, Callable[[], Mode]]] = {"raw": _raw, "sampler": _sampler, "estimator": _estimator}
+def _learner() -> Mode:
+    from qrt_runner.modes.learning import LEARNER
+
+    return LEARNER
+
+
+LEARNER_MODE: Final = "learner"
+"""The mode of jobs that no task asks for: they learn the noise of the layers of others."""
+
+MODES: Final[dict[str, Callable[[], Mode]]] = {
+    "raw": _raw,
+    "sampler": _sampler,
+    "estimator": _estimator,
+    LEARNER_MODE: _learner,
+}
 """Modes by name, each imported when it is first asked for."""
 
 

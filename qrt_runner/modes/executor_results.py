@@ -69,6 +69,14 @@ def program_result(content: bytes) -> Any:
     return reduce(lambda found, one: one.decode(found) if one.is_applicable(found) else found, decoders, text)
 
 
+def gammas_in(content: bytes) -> list[float | None]:
+    """Return, from the text of an Estimator's result, the gamma of each PUB that PEC acted on; else nothing."""
+    if b'"pec_gamma"' not in content:
+        return []
+    told = json.loads(content)["passthrough_data"]["qiskit_mitigation"]
+    return [entry.get("pec_gamma") for entry in told if entry["mitigation"] != "trex"]
+
+
 class _AsSent(ResultDecoder):
     """Gives the text as the service sent it."""
 

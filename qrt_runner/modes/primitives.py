@@ -7,6 +7,7 @@ never reach them: its results would be simulated ones shown as measured.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +17,11 @@ from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 from qiskit_mitigation.zne import gate_folding
 
-from qrt_runner.modes.executor_results import executor_result, program_result
+from qrt_runner.modes.executor_results import executor_result, gammas_in, program_result
+from qrt_runner.modes.layers import with_noise
 from qrt_runner.modes.raw_results import counts_read, counts_written, expectations_read, expectations_written, reading
 from qrt_runner.modes.submission import Mode, Pub, Submission, counts_of, in_column
-from qrt_runner.results import Counts, Expectations, PubResult
+from qrt_runner.results import GAMMA, Counts, Expectations, PubResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +53,11 @@ def _submit_to_estimator(submission: Submission) -> Any:
     pubs = [(pub.circuit, in_column(pub), _values(pub)) for pub in submission.pubs]
     if submission.device.where == "vendor":
         return BackendEstimatorV2(backend=submission.runs_on).run(pubs, precision=_precision(submission.shots))
+    options = _tagged(submission)
+    if submission.noise is not None:
+        options = with_noise(options, submission)
     with _seeded_folding(submission.seed):
-        return Estimator(mode=submission.target, options=_tagged(submission)).run(pubs)
+        return Estimator(mode=submission.target, options=options).run(pubs)
 
 
 def _fetch_from_estimator(submission: Submission, job: Any) -> RawResult:
@@ -63,10 +68,18 @@ def _fetch_from_estimator(submission: Submission, job: Any) -> RawResult:
 
 
 def _read_from_estimator(submission: Submission, content: bytes) -> list[PubResult]:
+    gammas = gammas_in(content) or [None] * len(submission.pubs)
     return [
-        PubResult(expectations=_expectations(pub, result))
-        for pub, result in zip(submission.pubs, program_result(content), strict=True)
+        PubResult(expectations=_with_gamma(_expectations(pub, result), gamma))
+        for pub, result, gamma in zip(submission.pubs, program_result(content), gammas, strict=True)
     ]
+
+
+def _with_gamma(found: Expectations, gamma: float | None) -> Expectations:
+    """Return expectation values with the factor by which PEC made their standard errors larger."""
+    if gamma is None:
+        return found
+    return replace(found, details={**found.details, GAMMA: np.full(found.values.shape, gamma)})
 
 
 def _tagged(submission: Submission) -> Any:

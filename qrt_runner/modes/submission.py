@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
     from qrt_runner.backends import Device
+    from qrt_runner.noise import NoiseModel
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ class Submission:
 
     tags: tuple[str, ...] = ()
     """What the job carries on the service besides the tags of its options."""
+
+    qubits: tuple[int, ...] = ()
+    """The qubits of the device that the circuits' qubits stand for; empty where those have the device's own numbers."""
+
+    noise: NoiseModel | None = None
+    """The learned noise of the circuits' layers, where the mitigation needs one."""
 
     @property
     def target(self) -> Any:

@@ -6,6 +6,7 @@ Knows the modules above it; knows neither Hydra nor MLflow, and submits nothing.
 from qrt_runner.plan.calibrating import prepared, read_bits
 from qrt_runner.plan.compiling import compile_plan
 from qrt_runner.plan.identity import request_key, task_keys
+from qrt_runner.plan.learning import with_model
 from qrt_runner.plan.parts import stored_calibrations
 from qrt_runner.plan.points import stored_points
 from qrt_runner.plan.records import Group, Job, Place, Plan, PlannedTask, Program, Refusal
@@ -32,4 +33,5 @@ __all__ = [
     "stored_points",
     "task_keys",
     "unpacked",
+    "with_model",
 ]

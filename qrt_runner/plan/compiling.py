@@ -21,6 +21,7 @@ from qrt_runner.plan.calibrating import Calibrating, calibrating_for
 from qrt_runner.plan.costs import SetCost, cost_of, sets_at_once
 from qrt_runner.plan.grouping import group_key, notes_of
 from qrt_runner.plan.identity import Asked, keys_of
+from qrt_runner.plan.learning import learning_of, sent_and_told
 from qrt_runner.plan.merging import Wanted, merged
 from qrt_runner.plan.programs import Programs, once
 from qrt_runner.plan.records import LeftOut, Plan, PlannedTask, Program, Refusal
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from qrt_runner import config
     from qrt_runner.config import Document, Experiment, Task
+    from qrt_runner.plan.learning import Learning, Loaded
     from qrt_runner.plan.records import Job, Place
 
 
@@ -44,7 +46,9 @@ Known = Callable[["Sequence[str]"], "Collection[str]"]
 """Returns those of some tasks' keys of which there are results already."""
 
 
-def compile_plan(points: Iterable[Point], refer: Refer, known: Known | None = None) -> Plan:
+def compile_plan(
+    points: Iterable[Point], refer: Refer, known: Known | None = None, loaded: Loaded | None = None
+) -> Plan:
     """Compile points into one plan.
 
     Points that cannot be run become refusals of the plan; nothing has been submitted when this returns.
@@ -53,11 +57,13 @@ def compile_plan(points: Iterable[Point], refer: Refer, known: Known | None = No
         points: What is asked for.
         refer: Computes the reference of a task.
         known: Tells what need not be run.
+        loaded: Returns the noise models of earlier runs.
 
     Raises:
+        ConfigError: Where more noise would have to be learned than may be.
         AccessError: Where an account or a service refuses.
     """
-    compiler = _Compiler(refer, known)
+    compiler = _Compiler(refer, known, loaded)
     for point in points:
         compiler.add(point)
     return compiler.plan()
@@ -78,6 +84,13 @@ class _Terms:
     job_key: str
     pub_key: str
     calibrating: Calibrating
+    learning: Learning | None
+    """Where its noise model is from, where it needs one."""
+
+    @property
+    def qubits(self) -> tuple[int, ...]:
+        """The device's qubits that those of the submitted circuit stand for; empty for the same."""
+        return self.program.lowered.used if self.program.device.shrinks else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +109,7 @@ class _Compiler:
 
     refer: Refer
     known: Known | None = None
+    loaded: Loaded | None = None
     programs: Programs = field(default_factory=Programs)
     logical: dict[Any, LogicalCircuit] = field(default_factory=dict)
     terms: dict[Any, _Terms] = field(default_factory=dict)
@@ -149,11 +163,11 @@ class _Compiler:
         task, document, terms = experiment.tasks[ready.name], experiment.document, ready.terms
         program = terms.program
         pub = Pub(program.lowered.circuit, program.values_of(ready.logical.sets), terms.sent)
-        shots = _shots(task.mode)
+        given = (_shots(task.mode), document.seed, terms.options)
         return Wanted(
             number=len(self.wanted),
             mode=task.mode.kind,
-            template=Submission(program.device, program.runs_on, (pub,), shots, document.seed, terms.options),
+            template=Submission(program.device, program.runs_on, (pub,), *given, qubits=terms.qubits),
             job_key=terms.job_key,
             pub_key=terms.pub_key,
             tie_key=partial(fingerprint, experiment, ready.name),
@@ -163,6 +177,7 @@ class _Compiler:
             session=task.session,
             group_key=group_key(task.session, program.device, point.index, ready.name),
             calibrating=terms.calibrating,
+            learning=terms.learning,
         )
 
     def _prepare(self, experiment: Experiment, name: str) -> _Prepared:
@@ -175,50 +190,52 @@ class _Compiler:
         program, program_key = self.programs.program(opened, circuit_key, document)
         self.programs.check_fits(program, logical)
         key = (program_key, asked, self.programs.text(task.mode), self.programs.text(task.mitigation), document.seed)
-        terms = once(self.terms, key, lambda: _terms(task, document, program, logical, f"{program_key} {asked}"))
+        terms = once(self.terms, key, lambda: self._terms(task, document, program, logical, f"{program_key} {asked}"))
         return _Prepared(name, logical, terms, self.refer(task, document, logical))
+
+    def _terms(self, task: Task, document: Document, program: Program, logical: LogicalCircuit, pub_key: str) -> _Terms:
+        options, ledger = _options(task, document.seed, program)
+        mode, backend = task.mode.kind, document.backend
+        sent = {key: program.lowered.observable(operator) for key, operator in logical.observables.items()}
+        sent = sent if mode == "estimator" else {}
+        cost = cost_of(mode, program.lowered.circuit, sent, _shots(task.mode), ledger.resolved)
+        most = program.device.backend.max_circuits if mode == "raw" and program.device.where == "vendor" else None
+        physical = program.lowered.used if program.device.shrinks else ()
+        given = [task.mode.model_dump(mode="json"), options.model_dump(mode="json") if options is not None else None]
+        given.append(task.mitigation.readout)
+        calibrating = calibrating_for(program, task, document, ledger)
+        learning = learning_of(task.mitigation, options, program, backend, self.loaded)
+        learned = [learning.key] if learning is not None else []
+        job_key = json.dumps(
+            [backend.model_dump(mode="json"), physical, given, document.seed, *learned], sort_keys=True
+        )
+        return _Terms(
+            program=program,
+            sent=sent,
+            options=options,
+            ledger=calibrating.ledger,
+            cost=cost,
+            sets_at_once=sets_at_once(cost, backend.limits, most, calibrating.beside),
+            job_key=job_key,
+            pub_key=pub_key,
+            calibrating=calibrating,
+            learning=learning,
+        )
 
 
 def _planned(point: Point, one: _Prepared, places: tuple[Place, ...], jobs: Sequence[Job]) -> PlannedTask:
     program, session = one.terms.program, point.experiment.tasks[one.name].session
-    notes = notes_of(session, program.device, alone=jobs[places[0].job].group is None)
+    notes = notes_of(session, program.device, jobs[places[0].job])
     logical = replace(one.logical, notes=(*one.logical.notes, *notes)) if notes else one.logical
     return PlannedTask(point, one.name, program, logical, one.terms.ledger, one.reference, places)
-
-
-def _terms(task: Task, document: Document, program: Program, logical: LogicalCircuit, pub_key: str) -> _Terms:
-    options, ledger = _options(task, document.seed, program)
-    mode, backend = task.mode.kind, document.backend
-    sent = {key: program.lowered.observable(operator) for key, operator in logical.observables.items()}
-    sent = sent if mode == "estimator" else {}
-    cost = cost_of(mode, program.lowered.circuit, sent, _shots(task.mode), ledger.resolved)
-    most = program.device.backend.max_circuits if mode == "raw" and program.device.where == "vendor" else None
-    physical = program.lowered.used if program.device.shrinks else ()
-    calibrating = calibrating_for(program, task, document, ledger)
-    given = [task.mode.model_dump(mode="json"), options.model_dump(mode="json") if options is not None else None]
-    given.append(task.mitigation.readout)
-    job_key = json.dumps([backend.model_dump(mode="json"), physical, given, document.seed], sort_keys=True)
-    return _Terms(
-        program=program,
-        sent=sent,
-        options=options,
-        ledger=calibrating.ledger,
-        cost=cost,
-        sets_at_once=sets_at_once(cost, backend.limits, most, calibrating.beside),
-        job_key=job_key,
-        pub_key=pub_key,
-        calibrating=calibrating,
-    )
 
 
 def _options(task: Task, seed: int | None, program: Program) -> tuple[Any, Ledger]:
     if task.mode.kind == "raw":
         return None, Ledger(task.mitigation.kind, {}, (), {})
-    from qrt_runner.mitigation import ledger, options_for
+    from qrt_runner.mitigation import options_for
 
-    options = options_for(task.mode, task.mitigation, seed)
-    circuit = program.lowered.circuit
-    told = ledger(task.mitigation.kind, options, circuit, program.device, program.runs_on)
+    options, told = sent_and_told(options_for(task.mode, task.mitigation, seed), task.mitigation.kind, program)
     if program.device.where != "vendor":
         return options, told
     if task.mitigation.options:

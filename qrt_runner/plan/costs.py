@@ -103,9 +103,14 @@ def expected_s(executions: float) -> float:
     """Return the quantum seconds that a job is expected to take.
 
     By IBM's guide "Workload usage": 2 s and, for each execution, the usual repetition delay of 250 µs and 100 µs for
-    the circuit. What the platform adds for readout calibration (TREX) and the learning of noise is not in it.
+    the circuit. What the platform adds for readout calibration (TREX) is not in it, nor what PEC multiplies it by.
     """
     return _OVERHEAD_S + _EXECUTION_S * executions
+
+
+def times_expected_s(seconds: float, factor: float) -> float:
+    """Return the quantum seconds of a job with so many times the executions of one that is expected to take some."""
+    return seconds if seconds <= _OVERHEAD_S else _OVERHEAD_S + factor * (seconds - _OVERHEAD_S)
 
 
 def sets_at_once(cost: SetCost, limits: Limits, max_circuits: int | None = None, beside: Beside = _NOTHING) -> float:
@@ -154,7 +159,10 @@ def _randomizations(resolved: Mapping[str, Any], shots: int) -> int:
     number, shots_each = twirling["num_randomizations"], twirling["shots_per_randomization"]
     if number != "auto":
         return int(number)
-    if shots_each == "auto":
+    if shots_each == "auto" and (resolved.get("resilience") or {}).get("pec_mitigation"):
+        # What these are multiplied by, gamma^2, is not known before the noise is learned.
+        shots_each = _SHOTS_OF_RANDOMIZATION
+    elif shots_each == "auto":
         shots_each = max(_SHOTS_OF_RANDOMIZATION, math.ceil(shots / _RANDOMIZATIONS))
     return math.ceil(shots / int(shots_each))
 

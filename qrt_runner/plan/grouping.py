@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _SEVERAL: Final = "a batch, for several jobs that need not wait for each other"
+_NEEDING: Final = "a dedicated session, for jobs that need what others have learned"
 
 
 def group_key(session: config.Session, device: Device, point: int, task: str) -> str:
@@ -54,10 +55,11 @@ def grouped(
     placed, groups = list(jobs), list[Group]()
     for indices in members.values():
         session, device = sessions[indices[0]], jobs[indices[0]].submission.device
-        kind = _kind_of(session, len(indices))
+        waits = any(jobs[index].needs is not None for index in indices)
+        kind = _kind_of(session, len(indices), waits=waits)
         if kind is None:
             continue
-        reason = f" ({_SEVERAL})" if session.kind == "auto" else ""
+        reason = f" ({_NEEDING if waits else _SEVERAL})" if session.kind == "auto" else ""
         asked = SessionRequest(kind, session.max_time, session.id)
         groups.append(Group(len(groups), asked, device, tuple(indices), reason))
         for index in indices:
@@ -65,19 +67,23 @@ def grouped(
     return placed, groups
 
 
-def notes_of(session: config.Session, device: Device, *, alone: bool) -> tuple[str, ...]:
-    """Return why a task that asks for a group has none, or why it has the one that was chosen for it."""
+def notes_of(session: config.Session, device: Device, job: Job) -> tuple[str, ...]:
+    """Return why a task that asks for a group has none for its job, or why it has the one that was chosen for it."""
     if session.kind == "none":
         return ()
     if device.where != "ibm":
         return (f"session {session.kind}: none was opened, {device.name} has no sessions",)
     if session.kind != "auto" or session.id is not None:
         return ()
-    return ("session auto: none, a single job needs none",) if alone else (f"session auto: {_SEVERAL}",)
+    if job.group is None:
+        return ("session auto: none, a single job needs none",)
+    return (f"session auto: {_SEVERAL if job.needs is None else _NEEDING}",)
 
 
-def _kind_of(session: config.Session, jobs: int) -> Literal["batch", "dedicated"] | None:
+def _kind_of(session: config.Session, jobs: int, *, waits: bool) -> Literal["batch", "dedicated"] | None:
     if session.kind == "auto":
-        # A dedicated session is for jobs of which each needs the results of those before.
+        # A dedicated session is for jobs of which some need the results of others.
+        if waits and session.id is None:
+            return "dedicated"
         return "batch" if jobs > 1 or session.id is not None else None
     return None if session.kind == "none" else session.kind

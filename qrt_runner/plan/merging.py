@@ -16,6 +16,7 @@ import numpy as np
 
 from qrt_runner.plan.costs import expected_s
 from qrt_runner.plan.grouping import grouped
+from qrt_runner.plan.learning import with_learners
 from qrt_runner.plan.records import Job, Place
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from qrt_runner.modes import Pub, Submission
     from qrt_runner.plan.calibrating import Calibrating
     from qrt_runner.plan.costs import SetCost
+    from qrt_runner.plan.learning import Learning
     from qrt_runner.plan.records import Group
 
 _MIB = 2**20
@@ -63,6 +65,9 @@ class Wanted:
     calibrating: Calibrating | None = None
     """Of which qubits its job measures the readout, and how; None where it does not ask for M3."""
 
+    learning: Learning | None = None
+    """Where its noise model is from, where its mitigation needs one."""
+
     @property
     def values(self) -> np.ndarray:
         """Its parameter values, shape (sets, parameters)."""
@@ -85,7 +90,10 @@ class _Chunk:
 
 
 def merged(wanted: Sequence[Wanted]) -> tuple[list[Job], list[Group], list[list[Place]]]:
-    """Return the jobs, in the order of their first points, their groups, and the places of each task."""
+    """Return the jobs, in the order of their first points, their groups, and the places of each task.
+
+    Jobs that learn the noise of others come first.
+    """
     packed: list[list[_Chunk]] = []
     by_job = sorted(wanted, key=lambda one: (one.group_key, one.job_key, one.pub_key))
     for _, tasks in groupby(by_job, key=lambda one: (one.group_key, one.job_key)):
@@ -95,8 +103,10 @@ def merged(wanted: Sequence[Wanted]) -> tuple[list[Job], list[Group], list[list[
     packed.sort(key=lambda chunks: min(int(chunk.owners[:, 0].min()) for chunk in chunks))
     jobs = [_job(index, chunks) for index, chunks in enumerate(packed)]
     first = [chunks[0].like for chunks in packed]
+    jobs, users = with_learners(jobs, [(one.group_key, one.learning) for one in first])
+    first = [*(first[user] for user in users), *first]
     jobs, groups = grouped(jobs, [one.group_key for one in first], [one.session for one in first])
-    return jobs, groups, _places(packed, len(wanted))
+    return jobs, groups, _places(packed, len(wanted), len(users))
 
 
 def _chunks(tasks: Sequence[Wanted]) -> Iterator[_Chunk]:
@@ -176,9 +186,10 @@ def _pub(chunk: _Chunk) -> Pub:
     return replace(chunk.like.template.pubs[0], values=chunk.values)
 
 
-def _places(packed: Sequence[Sequence[_Chunk]], tasks: int) -> list[list[Place]]:
+def _places(packed: Sequence[Sequence[_Chunk]], tasks: int, before: int) -> list[list[Place]]:
+    """Return where each task's numbers are, with so many jobs before those that are packed."""
     places: list[list[Place]] = [[] for _ in range(tasks)]
-    for job, chunks in enumerate(packed):
+    for job, chunks in enumerate(packed, before):
         for pub, chunk in enumerate(chunks):
             # Rows of one task side by side, without disturbing their order.
             rows = np.argsort(chunk.owners[:, 0], kind="stable")

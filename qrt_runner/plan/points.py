@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.config import Document, Experiment
 
-_NEW_SECTIONS: Final[Mapping[str, Any]] = {"runs": []}
+_NEW_SECTIONS: Final[Mapping[str, Any]] = {"runs": [], "overview": None}
 """What the config of a plan of a former version may lack, and what it means there."""
 
 _NEW_FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
@@ -30,7 +30,16 @@ _NEW_FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
 }
 """What a section of it may lack, by the section's name and kind."""
 
-_NEW_IN_ALL: Final[Mapping[str, Mapping[str, Any]]] = {"mitigation": {"readout": "as_measured"}}
+_LEARNING: Final = {
+    "num_randomizations": None,
+    "shots_per_randomization": None,
+    "layer_pair_depths": None,
+    "max_layers": 20,
+    "max_age_s": 14400,
+}
+_NEW_IN_ALL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "mitigation": {"readout": "as_measured", "noise_model": "auto", "learning": _LEARNING}
+}
 """The same for sections of every kind."""
 
 _FORMER_FIELDS: Final[Mapping[tuple[str, str], Collection[str]]] = {("reference", "none"): ("max_qubits",)}

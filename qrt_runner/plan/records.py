@@ -76,6 +76,9 @@ class Job:
     calibrated: tuple[int, ...] = ()
     """Physical qubits whose readout the last PUB measures, in the order of its bits; empty without such a PUB."""
 
+    needs: int | None = None
+    """Index of the job that learns the noise model it is submitted with; None where it needs none, or has one."""
+
     @property
     def asked(self) -> tuple[Pub, ...]:
         """The PUBs that tasks asked for: all but that of a calibration."""

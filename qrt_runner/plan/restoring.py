@@ -17,6 +17,7 @@ from qrt_runner.backends import Device, reopened, simulator_of
 from qrt_runner.circuits import LogicalCircuit, ParameterSets
 from qrt_runner.errors import AccessError, CircuitError, ConfigError, JournalError, Mistake
 from qrt_runner.modes import Pub, Submission
+from qrt_runner.noise import model_of
 from qrt_runner.plan.identity import circuit_key
 from qrt_runner.plan.numbers import numbers_in
 from qrt_runner.plan.parts import ARRAYS, PLAN, POINTS, arrays_in, circuits_in, damaged, plan_in, reading
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
     from qrt_runner.backends.device import Where
+    from qrt_runner.noise import NoiseModel
     from qrt_runner.plan.numbers import Numbers
     from qrt_runner.results import Point
 
@@ -149,6 +151,11 @@ class _Restorer:
         return [_options(one) for one in self.content["options"]]
 
     @cached_property
+    def noise(self) -> list[NoiseModel]:
+        """The noise models that were there when it was planned."""
+        return [model_of(one) for one in self.content["noise"]]
+
+    @cached_property
     def ledgers(self) -> list[Ledger]:
         """What was asked for by way of mitigation, and what comes of it."""
         return [
@@ -193,8 +200,14 @@ class _Restorer:
             )
             options = None if one["options"] is None else self.options[one["options"]]
             device, runs_on = self.devices[one["device"]], self.runs_on[one["simulator"]]
-            submission = Submission(device, runs_on, pubs, one["shots"], one["seed"], options)
-            yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"], tuple(one["calibrated"]))
+            qubits = tuple(self.content["simulators"][one["simulator"]]["qubits"])
+            noise = None if one.get("noise") is None else self.noise[one["noise"]]
+            submission = Submission(
+                device, runs_on, pubs, one["shots"], one["seed"], options, qubits=qubits, noise=noise
+            )
+            # A plan of an earlier version has neither calibrations nor models nor jobs that learn them.
+            beside = {"calibrated": tuple(one.get("calibrated", ())), "needs": one.get("needs")}
+            yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"], **beside)
 
     def _group(self, one: Stored) -> Group:
         asked = SessionRequest(**one["asked"])
@@ -234,8 +247,9 @@ def _observables(stored: Stored) -> dict[str, SparsePauliOp]:
 
 def _options(stored: Stored) -> Any:
     """Make a primitive's options again; where the runtime's defaults have changed since, as they were meant."""
-    from qrt_runner.mitigation import PrimitiveOptions
+    from qrt_runner.mitigation import LearnerOptions, PrimitiveOptions
 
-    model = next(one for one in get_args(PrimitiveOptions) if one.__name__ == stored["model"])
+    models = (*get_args(PrimitiveOptions), LearnerOptions)
+    model = next(one for one in models if one.__name__ == stored["model"])
     options = model(**stored["given"])
     return options if options.model_dump(mode="json") == stored["meant"] else model(**stored["meant"])

@@ -11,6 +11,7 @@ from dataclasses import asdict, astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qrt_runner import __version__
+from qrt_runner.noise import plain
 from qrt_runner.plan.identity import circuit_key
 from qrt_runner.plan.numbers import arrays_of
 from qrt_runner.plan.parts import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
     from qrt_runner.backends import Device
+    from qrt_runner.noise import NoiseModel
     from qrt_runner.plan.records import Group, Job, Plan, PlannedTask, Program, Refusal
     from qrt_runner.results import Ledger, Point
 
@@ -100,6 +102,7 @@ class _Packer:
     observables: Shared[Mapping[str, SparsePauliOp]] = field(default_factory=Shared)
     options: Shared[Any] = field(default_factory=Shared)
     ledgers: Shared[Ledger] = field(default_factory=Shared)
+    noise: Shared[NoiseModel] = field(default_factory=Shared)
     texts: Shared[tuple[str, ...]] = field(default_factory=Shared)
 
     def content(self, plan: Plan) -> Content:
@@ -124,6 +127,7 @@ class _Packer:
             "observables": [_observables(found) for found in self.observables.things],
             "options": [_options(found) for found in self.options.things],
             "ledgers": [asdict(found) for found in self.ledgers.things],
+            "noise": [plain(found) for found in self.noise.things],
             "texts": self.texts.things,
         }
 
@@ -166,6 +170,8 @@ class _Packer:
             "seed": sent.seed,
             "options": None if sent.options is None else self.options.number(sent.options),
             "calibrated": job.calibrated,
+            "needs": job.needs,
+            "noise": None if sent.noise is None else self.noise.number(sent.noise),
         }
 
     def _group(self, group: Group) -> Content:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qrt_runner.plots.extrapolations import extrapolations
+from qrt_runner.plots.noise import noise_rates
 from qrt_runner.plots.outcomes import histogram
 from qrt_runner.plots.overviews import OVERVIEWS
 from qrt_runner.plots.pages import png, title_of
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from qrt_runner.analysis.overviewing import Measured
     from qrt_runner.results import TaskResult
 
-__all__ = ["expectation_values", "extrapolations", "figures", "histogram", "overview"]
+__all__ = ["expectation_values", "extrapolations", "figures", "histogram", "noise_rates", "overview"]
 
 
 def figures(result: TaskResult) -> dict[str, bytes]:
@@ -33,6 +34,8 @@ def figures(result: TaskResult) -> dict[str, bytes]:
         drawn["plots/counts.png"] = histogram(result.counts.joint[0], exact, first, other, corrected)
     if result.expectations is not None and result.expectations.names:
         drawn["plots/expectation_values.png"] = expectation_values(result)
+    if result.noise is not None:
+        drawn["plots/noise_model.png"] = noise_rates(result.noise)
     return drawn | extrapolations(result)
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from qrt_runner.execution import computed
-from qrt_runner.modes import RawResult
 from qrt_runner.plan import away, stored_points, unpacked
+from qrt_runner.runner.reading import kept_results
 from qrt_runner.runner.scattering import scatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from qrt_runner.journal import Journal
-    from qrt_runner.modes.raw_results import Kind
-    from qrt_runner.plan import Plan
-    from qrt_runner.results import JobResult, Point, TaskResult
+    from qrt_runner.results import Point, TaskResult
 
 REUSED: Final = "reused "
 """Begins the key of a task that was not run: nobody takes results from it, but from where it has them."""
@@ -59,24 +56,6 @@ def results_of(journal: Journal, run: str) -> Iterator[TaskResult]:
     plan = unpacked(parts, stored_points(parts), away)
     for results in scatter(plan, kept_results(journal, run, plan)):
         yield from results
-
-
-def kept_results(journal: Journal, run: str, plan: Plan) -> Iterator[JobResult]:
-    """Compute the numbers of a run's jobs again from what the platform gave.
-
-    Args:
-        journal: Where it is kept.
-        run: Id of the run.
-        plan: Its plan; no backend is needed.
-
-    Raises:
-        JournalError: Where a result is damaged.
-    """
-    for submission in journal.submissions(run):
-        if submission.state == "done":
-            content, kind = journal.raw(submission)
-            raw = RawResult(content, cast("Kind", kind))
-            yield computed(plan.jobs[submission.job], submission.spans, raw, submission.record)
 
 
 def _as_asked(result: TaskResult, task: Reused, run: str) -> TaskResult:

@@ -12,16 +12,19 @@ from qrt_runner.analysis import Pricing, compared, exact_reference, known_refere
 from qrt_runner.circuits import moved_files, without_moved
 from qrt_runner.config import Ideal, Known, Twin
 from qrt_runner.errors import JobError
+from qrt_runner.execution import model_in
 from qrt_runner.results import Comparison, Corrected, Counts, Expectations, Ledger, PubResult, TaskResult
 from qrt_runner.runner.correcting import as_asked, corrections, readout_of, told, with_outcome
 from qrt_runner.runner.joining import joined
+from qrt_runner.runner.modelling import noise_notes, together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from qrt_runner.analysis.m3 import MeasuredReadout
     from qrt_runner.circuits import LogicalCircuit
     from qrt_runner.config import Document, Reference, Task
+    from qrt_runner.noise import NoiseModel
     from qrt_runner.plan import Job, Place, Plan, PlannedTask, Refusal
     from qrt_runner.results import JobResult, Span
     from qrt_runner.runner.correcting import Tell
@@ -45,12 +48,18 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
 def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_asked) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
     pricing = Pricing(plan)
-    gathered = [_Gathered(task, len(task.logical.sets.values), pricing, tell) for task in plan.tasks]
+    learned: dict[int, JobResult] = {}
+    gathered = [_Gathered(task, len(task.logical.sets.values), pricing, tell, learned) for task in plan.tasks]
     waiting: dict[int, list[tuple[_Gathered, Place]]] = {}
     for one in gathered:
         for place in one.task.places:
             waiting.setdefault(place.job, []).append((one, place))
     for job in jobs:
+        if job.index not in waiting:
+            # No task asked for it: others need what it has learned.
+            learned[job.index] = job
+            yield []
+            continue
         read = _read(plan.jobs[job.index], job, waiting[job.index], tell)
         complete = [one for one, place in waiting[job.index] if one.take(read, place)]
         yield [one.result() for one in complete]
@@ -100,6 +109,9 @@ class _Gathered:
     missing: int
     pricing: Pricing
     tell: Tell
+    learned: Mapping[int, JobResult]
+    """What came of the jobs that learn noise, by index."""
+
     reads: list[_Read] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     parts: list[tuple[np.ndarray, PubResult | None]] = field(default_factory=list)
@@ -139,13 +151,14 @@ class _Gathered:
         comparison = Comparison()
         if pub is not None:
             comparison = compared(self._reference(), pub, partial(self.pricing.of, task, self.jobs))
+        noise, learners = self._noise()
         lacking = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
         return TaskResult(
             point=task.point,
             name=task.name,
             state="failed" if missing else "done",
             backend=program.device.name,
-            jobs=tuple(self.jobs),
+            jobs=(*self.jobs, *learners),
             parameters=sets.names,
             parameter_values=sets.values,
             ledger=ledger,
@@ -159,7 +172,13 @@ class _Gathered:
             missing=missing,
             files=files,
             calibration=program.calibration,
-            notes=(*logical.notes, *self._shared(pub), *(self._doubts(pub, comparison, missing) if pub else ())),
+            notes=(
+                *logical.notes,
+                *noise_notes(noise, pub, task.ledger.resolved),
+                *self._shared(pub),
+                *(self._doubts(pub, comparison, missing) if pub else ()),
+            ),
+            noise=noise,
             error="; ".join(dict.fromkeys(self.errors)) + lacking,
         )
 
@@ -170,6 +189,16 @@ class _Gathered:
             return reference
         found = self.tell(reference.twin.counts, self.task, None)
         return replace(reference, twin=replace(reference.twin, expectations=found.expectations))
+
+    def _noise(self) -> tuple[NoiseModel | None, list[JobResult]]:
+        """Return the noise model that the task was submitted with, and the jobs that learned it."""
+        plan = self.pricing.plan
+        users = [plan.jobs[index] for index in dict.fromkeys(place.job for place in self.task.places)]
+        needed = dict.fromkeys(job.needs for job in users if job.needs is not None)
+        learners = [self.learned[index] for index in needed if index in self.learned]
+        models = [model_in(plan.jobs[one.index], one) for one in learners if one.state == "done"]
+        models += [job.submission.noise for job in users if job.submission.noise is not None]
+        return (together(models) if models else None), learners
 
     @property
     def _section(self) -> Task:

@@ -11,12 +11,14 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.errors import ConfigError, JournalError, QrtError, refuse
 from qrt_runner.journal import GroupEntry, HeldError, JobEntry, RunEntry, TaskEntry
 from qrt_runner.plan import away, compile_plan, packed, reopened_device, request_key, task_keys, unpacked
+from qrt_runner.runner.modelling import model_of_run
 from qrt_runner.runner.refusing import judged_refusals
 from qrt_runner.runner.reusing import REUSED, by_place
 from qrt_runner.runner.scattering import reference_of
@@ -109,7 +111,8 @@ def _begun(
     journal: Journal, key: str, request: Request, outcome: Outcome, announce: Callable[[str], None]
 ) -> Iterator[Work]:
     started_ms = int(time.time() * 1000)
-    plan = compile_plan(request.points, reference_of, journal.equal_tasks if request.reuse else None)
+    known = journal.equal_tasks if request.reuse else None
+    plan = compile_plan(request.points, reference_of, known, partial(model_of_run, journal))
     failing = judged_refusals(plan.refusals, request, outcome)
     plan = with_twins(plan, announce)
     kept = _kept(request, plan, outcome.run, started_ms)

@@ -13,6 +13,7 @@ _PACKAGES: Final = (
     "qiskit-aer",
     "qiskit-ibm-runtime",
     "qiskit-mitigation",
+    "qiskit-noise-learning",
     "samplomatic",
     "mlflow",
     "hydra-core",

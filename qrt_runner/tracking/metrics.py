@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from qrt_runner.results import GAMMA
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
@@ -56,6 +58,8 @@ def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
         yield "distance/total_variation_as_measured", read.total_variation
     if result.corrected is not None:
         yield "readout/overhead", result.corrected.overhead.tolist()
+    if found is not None and GAMMA in found.details:
+        yield "mitigation/gamma2", (found.details[GAMMA][:, 0] ** 2).tolist()
     for column, name in enumerate(found.names if found is not None else ()):
         assert found is not None
         key, values = NOT_IN_NAMES.sub("_", name), found.values[:, column]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from qrt_runner.config import fingerprint
+from qrt_runner.noise import plain
 from qrt_runner.tracking.metrics import NOT_IN_NAMES, Metric, metrics_of, metrics_of_task
 from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tidy_rows, typed
 
@@ -101,6 +102,8 @@ class Records:
             files["twin_counts.json"] = as_json(twin.counts.by_register())
         if result.calibration is not None:
             files["calibration.json"] = _once(self._calibrations, result.calibration, as_json)
+        if result.noise is not None:
+            files["noise_model.json"] = as_json(plain(result.noise))
         if result.error:
             files["error.txt"] = (result.error + "\n").encode()
         return files
@@ -118,6 +121,8 @@ class Records:
         }
         if result.comparison.effect is not None:
             told["effect"] = {"cost_source": result.comparison.effect.cost_source}
+        if result.noise is not None:
+            told["noise_model"] = result.noise.told()
         ledger = _once(self._ledgers, result.ledger, _ledger_as_json)
         return as_json(told).rstrip().removesuffix(b"\n}") + f',\n "mitigation": {ledger}\n}}\n'.encode()
 
