@@ -93,7 +93,7 @@ class Session(Section):
     """How jobs share a place in the queue."""
 
     kind: Literal["none", "batch", "dedicated", "auto"]
-    """`auto`: a batch for several jobs, nothing for a single one."""
+    """`auto`: a batch for several jobs, a dedicated session where some need what others learn, nothing for one."""
     scope: Annotated[Literal["task", "run", "sweep"], Field(examples=["sweep"])]
     """Whose tasks share a group: each task on its own, those of one experiment, or those of all points."""
     label: Annotated[str, Field(min_length=1, examples=["shared"])] | None
