@@ -182,7 +182,7 @@ def _check_rows(rows: list[dict[str, str]], children: list[Any]) -> None:
     for row in rows:
         (child,) = [run for run in children if run.data.params["mitigation"] == row["label"]]
         metrics, name = child.data.metrics, row["observable"]
-        told = {"value": f"ev/{name}", "error": f"std/{name}", "bias": f"bias/{name}", "cost_s": "effect/cost_s"}
+        told = {"value": f"ev/{name}", "error": f"std/{name}", "bias": f"error/{name}", "cost_s": "effect/cost_s"}
         told |= {"mse_cost": f"effect/mse_cost/{name}", "mean_mse_cost": "effect/mse_cost"}
         for column, key in told.items():
             assert math.isclose(float(row[column]), metrics[key]) or not math.isfinite(float(row[column]))

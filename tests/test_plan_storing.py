@@ -382,9 +382,12 @@ def as_before(line):
     """Return a line of points.jsonl as it was written before circuits could be projected and runs be compared."""
     document = line["document"]
     document.pop("runs", None)
-    for circuit in [document.get("circuit"), *(task.get("circuit") for task in document.get("tasks", {}).values())]:
-        if circuit is not None:
-            del circuit["clifford"]
+    if document.get("overview") is None:
+        document.pop("overview", None)
+    for sections in (document, *document.get("tasks", {}).values()):
+        (sections.get("circuit") or {}).pop("clifford", None)
+        for name in ("readout", "noise_model", "learning"):
+            (sections.get("mitigation") or {}).pop(name, None)
     if "reference" in document:
         document["reference"] = {"kind": document["reference"]["kind"], "max_qubits": 20}
     return line

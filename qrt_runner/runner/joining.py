@@ -76,3 +76,25 @@ def _array(parts: Sequence[tuple[np.ndarray, np.ndarray]], total: int) -> np.nda
     for sets, array in parts:
         whole[sets] = array
     return whole
+
+
+def rows_of(pub: PubResult, rows: np.ndarray) -> PubResult:
+    """Return some parameter sets of a PUB."""
+    counts, corrected = pub.counts, pub.corrected
+    return PubResult(
+        Counts(counts.registers, tuple(counts.joint[row] for row in rows)) if counts is not None else None,
+        _expectations_of(pub.expectations, rows) if pub.expectations is not None else None,
+        Corrected(
+            tuple(corrected.quasi[row] for row in rows),
+            tuple(corrected.probabilities[row] for row in rows),
+            corrected.overhead[rows],
+            _expectations_of(corrected.uncorrected, rows),
+        )
+        if corrected is not None
+        else None,
+    )
+
+
+def _expectations_of(found: Expectations, rows: np.ndarray) -> Expectations:
+    details = {name: array[rows] for name, array in found.details.items()}
+    return Expectations(found.names, found.values[rows], found.errors[rows], details)

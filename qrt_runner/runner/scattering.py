@@ -13,9 +13,10 @@ from qrt_runner.circuits import moved_files, without_moved
 from qrt_runner.config import Ideal, Known, Twin
 from qrt_runner.errors import JobError
 from qrt_runner.execution import model_in
-from qrt_runner.results import Comparison, Corrected, Counts, Expectations, Ledger, PubResult, TaskResult
-from qrt_runner.runner.correcting import as_asked, corrections, readout_of, told, with_outcome
-from qrt_runner.runner.joining import joined
+from qrt_runner.results import Comparison, Ledger, PubResult, TaskResult
+from qrt_runner.runner.correcting import as_asked, readout_of, told, with_outcome
+from qrt_runner.runner.doubting import doubts, sharing
+from qrt_runner.runner.joining import joined, rows_of
 from qrt_runner.runner.modelling import noise_notes, together
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.analysis.m3 import MeasuredReadout
     from qrt_runner.circuits import LogicalCircuit
-    from qrt_runner.config import Document, Reference, Task
+    from qrt_runner.config import Document, Task
     from qrt_runner.noise import NoiseModel
     from qrt_runner.plan import Job, Place, Plan, PlannedTask, Refusal
     from qrt_runner.results import JobResult, Span
@@ -130,7 +131,7 @@ class _Gathered:
             if not inside.any():
                 continue
             rows, sets = place.rows[inside] - span.start, place.sets[inside]
-            self.parts.append((sets, _rows_of(read.pubs[span], rows) if span in read.pubs else None))
+            self.parts.append((sets, rows_of(read.pubs[span], rows) if span in read.pubs else None))
             self.missing -= len(sets)
             if not self.reads or self.reads[-1] is not read:
                 self.reads.append(read)
@@ -172,12 +173,7 @@ class _Gathered:
             missing=missing,
             files=files,
             calibration=program.calibration,
-            notes=(
-                *logical.notes,
-                *noise_notes(noise, pub, task.ledger.resolved),
-                *self._shared(pub),
-                *(self._doubts(pub, comparison, missing) if pub else ()),
-            ),
+            notes=tuple(self._notes(noise, pub, comparison, missing)),
             noise=noise,
             error="; ".join(dict.fromkeys(self.errors)) + lacking,
         )
@@ -204,18 +200,14 @@ class _Gathered:
     def _section(self) -> Task:
         return self.task.point.experiment.tasks[self.task.name]
 
-    def _shared(self, pub: PubResult | None) -> Iterator[str]:
-        """Tell what was corrected, and with whom a calibration is shared."""
-        yield from _shared(self.task, self.jobs)
-        if pub is not None and pub.corrected is not None:
-            yield from corrections(self.task, self.jobs)
-
-    def _doubts(self, pub: PubResult, comparison: Comparison, missing: tuple[int, ...]) -> Iterator[str]:
-        """Tell what is not known of the result."""
-        reference, names = self.task.point.experiment.document.reference, tuple(self.task.logical.observables)
-        yield from _unknown(reference, comparison, names, counting=self._section.mode.kind != "estimator")
-        if pub.expectations is not None:
-            yield from _not_finite(pub.expectations, comparison, missing)
+    def _notes(
+        self, noise: NoiseModel | None, pub: PubResult | None, comparison: Comparison, missing: tuple[int, ...]
+    ) -> Iterator[str]:
+        yield from self.task.logical.notes
+        yield from noise_notes(noise, pub, self.task.ledger.resolved)
+        yield from sharing(self.task, self.jobs, pub)
+        if pub is not None:
+            yield from doubts(self.task, pub, comparison, missing)
 
 
 def _read(planned: Job, job: JobResult, tasks: list[tuple[_Gathered, Place]], tell: Tell) -> _Read:
@@ -231,59 +223,3 @@ def _read(planned: Job, job: JobResult, tasks: list[tuple[_Gathered, Place]], te
         except JobError as error:
             read.failures[span] = str(error)
     return read
-
-
-def _rows_of(pub: PubResult, rows: np.ndarray) -> PubResult:
-    counts, corrected = pub.counts, pub.corrected
-    return PubResult(
-        Counts(counts.registers, tuple(counts.joint[row] for row in rows)) if counts is not None else None,
-        _expectations_of(pub.expectations, rows) if pub.expectations is not None else None,
-        Corrected(
-            tuple(corrected.quasi[row] for row in rows),
-            tuple(corrected.probabilities[row] for row in rows),
-            corrected.overhead[rows],
-            _expectations_of(corrected.uncorrected, rows),
-        )
-        if corrected is not None
-        else None,
-    )
-
-
-def _expectations_of(found: Expectations, rows: np.ndarray) -> Expectations:
-    details = {name: array[rows] for name, array in found.details.items()}
-    return Expectations(found.names, found.values[rows], found.errors[rows], details)
-
-
-def _shared(task: PlannedTask, jobs: list[JobResult]) -> tuple[str, ...]:
-    """Tell where a readout calibration is shared, which makes the errors of points correlated."""
-    if "trex" not in task.ledger.applied:
-        return ()
-    others = sum(span.stop - span.start for job in jobs for span in job.spans) - len(task.logical.sets.values)
-    return (f"readout calibration (TREX) shared with {others} other parameter sets of the job",) if others > 0 else ()
-
-
-def _unknown(section: Reference, reference: Comparison, names: tuple[str, ...], *, counting: bool) -> Iterator[str]:
-    """Tell of what there is no reference, although one was asked for."""
-    ideal, probabilities = reference.ideal, reference.probabilities
-    if isinstance(section, Ideal) and ideal is None and probabilities is None:
-        yield "no reference: exact values of this circuit cannot be computed"
-    elif isinstance(section, Ideal) and counting and probabilities is None:
-        yield "no fidelity: exact probabilities of the outcomes cannot be listed"
-    elif isinstance(section, Twin):
-        if reference.twin is None:
-            yield "no twin of these observables: it gave the expectation values of those that were asked for"
-        if names and ideal is None:
-            yield "no exact values beside the twin: they cannot be computed"
-    elif isinstance(section, Known) and ideal is not None:
-        unknown = [name for name, column in zip(names, ideal.T, strict=True) if np.isnan(column).all()]
-        if unknown:
-            yield f"no reference for {', '.join(unknown)}: reference.values has no value"
-
-
-def _not_finite(found: Expectations, comparison: Comparison, missing: tuple[int, ...]) -> Iterator[str]:
-    errors = np.delete(found.errors, missing, axis=0)
-    doubtful = [name for column, name in enumerate(found.names) if not np.isfinite(errors[:, column]).all()]
-    if doubtful:
-        yield f"no finite standard error for {', '.join(doubtful)}: the extrapolation could not tell one"
-    if doubtful and comparison.effect is not None:
-        yield "effect/mse_cost left out where a standard error is not finite, and the average with it"
