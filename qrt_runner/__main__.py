@@ -167,6 +167,7 @@ def _close(outcome: Outcome, document: Document) -> None:
 
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     say(f"\n{table(outcome.results, colour=colour)}\n\n")
+    say("".join(f"{line}\n" for line in (*outcome.overview, "") if outcome.overview))
     say("\n".join(closing(outcome, document.tracking)) + "\n")
     sys.stderr.write("".join(f"{trouble}\n" for trouble in outcome.troubles))
 

@@ -75,11 +75,31 @@ class Expectations:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """What counts are once readout errors are undone, per parameter set."""
+
+    quasi: tuple[Mapping[str, float], ...]
+    """Quasi-probabilities of the outcomes that came, bit order as in `Counts.joint`; some may be below 0."""
+
+    probabilities: tuple[Mapping[str, float], ...]
+    """The nearest probability distributions."""
+
+    overhead: np.ndarray
+    """By how much more shots the same variance takes at most, shape (parameter sets,)."""
+
+    uncorrected: Expectations
+    """What the counts as measured tell."""
+
+
+@dataclass(frozen=True)
 class PubResult:
     """What one PUB gave: counts from the counting modes, expectation values from the estimator."""
 
     counts: Counts | None = None
     expectations: Expectations | None = None
+    corrected: Corrected | None = None
+    """What the expectation values are from, where readout errors are undone."""
+
     noise: tuple[LayerNoise, ...] = ()
     """From a job that learned the noise of layers."""
 
@@ -139,6 +159,9 @@ class JobResult:
     error: str = ""
     """The backend's own reason, for a failed job."""
 
+    calibration: Counts | None = None
+    """What its qubits were read as in each of the states that its calibration prepared; None where it has none."""
+
     reports: tuple[GroupReport, ...] = ()
     """Of the sessions that the jobs of its group were in, once this was the last of them."""
 
@@ -158,10 +181,13 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Effect:
-    """How far off expectation values are, and at which price."""
+    """What expectation values are worth: how far off they are, times their price."""
 
     bias: np.ndarray
-    """Value less reference, shape (parameter sets, observables); NaN where no reference is known."""
+    """Value less reference, shape (parameter sets, observables); NaN where no reference is known.
+
+    Metrics and tables call it `error`: in one measurement the statistical error is in it.
+    """
 
     mse_cost: np.ndarray
     """(bias^2 + standard error^2) times cost, in seconds, shape as of `bias`; infinite where the error is."""
@@ -174,6 +200,26 @@ class Effect:
 
     cost_source: Literal["spent", "estimated"]
     """Whether the platform told what was spent, or the plan's estimate stands in for it."""
+
+
+@dataclass(frozen=True)
+class Twin:
+    """What a noisy simulator of the backend gave for the same program, and how far from that the result is."""
+
+    counts: Counts | None = None
+    """From the counting modes."""
+
+    expectations: Expectations | None = None
+    """From the estimator, or told by the counts."""
+
+    sigmas: np.ndarray | None = None
+    """Result less twin in standard errors of that difference, shape (parameter sets, observables)."""
+
+    ideal_sigmas: np.ndarray | None = None
+    """Result less exact value in standard errors of the result, shape as of `sigmas`."""
+
+    distances: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Of counts, per parameter set, by metric name; beside them what sampling makes of equal distributions."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +243,10 @@ class Comparison:
 
     effect: Effect | None = None
     """Of expectation values of which the reference tells some."""
+
+    uncorrected: Comparison | None = None
+    """How the counts as measured compare, where readout errors are undone."""
+    twin: Twin | None = None
 
 
 @dataclass(frozen=True)
@@ -238,6 +288,12 @@ class TaskResult:
     transpile_s: float
     counts: Counts | None = None
     expectations: Expectations | None = None
+    corrected: Corrected | None = None
+    """What the expectation values and distances are from, where readout errors are undone; counts are as measured."""
+
+    readouts: tuple[Mapping[str, Any], ...] = ()
+    """How the qubits were misread, of each job that has measured it, as in `readout.json`."""
+
     comparison: Comparison = field(default_factory=Comparison)
     missing: tuple[int, ...] = ()
     """Parameter sets of which there is no result, because their job failed: empty counts, NaN for numbers."""

@@ -59,6 +59,7 @@ KNOWN_BY = {
     "ibm_quantum_schemas": {"rehearsal"},
     "ibm_cloud_sdk_core": {"backends"},
     "mlflow": {"tracking"},
+    "mthree": {"plan", "analysis"},
     "sqlalchemy": {"tracking"},
     "sqlite3": {"journal", "rehearsal", "tracking"},
     "matplotlib": {"plots"},

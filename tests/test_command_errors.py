@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from conftest import Ended
 
-CIRCUITS = "bell, bernstein_vazirani, dynamic_teleport, efficient_su2, file, ghz, h2, qaoa_maxcut, qft, random, tfim"
+CIRCUITS = (
+    "bell, bernstein_vazirani, dynamic_teleport, efficient_su2, file, ghz, h2, kicked_ising, qaoa_maxcut, qft, random, "
+    "tfim"
+)
 TOKEN = "q7Zk0-made-up-token-of-nobody"
 
 
@@ -77,7 +80,8 @@ def test_a_preset_that_is_not_there_is_refused(command: Callable[..., Ended]) ->
     """`experiment=typo` must not silently run the default."""
     assert_config_error(
         command("experiment=typo"),
-        "experiment: given 'typo'; allowed: raw_versus_primitive; remedy: choose one of them: experiment=<option>",
+        "experiment: given 'typo'; allowed: kicked_ising, mitigation_ladder, raw_versus_primitive; "
+        "remedy: choose one of them: experiment=<option>",
     )
 
 
@@ -88,8 +92,8 @@ def test_several_mistakes_are_told_at_once(command: Callable[..., Ended]) -> Non
         "backend.threads: given -1; allowed: a whole number (at least 0); remedy: backend.threads=2",
         "mode.shots: given 'abc'; allowed: a whole number (at least 1); remedy: mode.shots=1024",
         "mode.shot: given the unknown key with 3; allowed: kind, shots; remedy: did you mean mode.shots?",
-        "mitigation: given zne; allowed: none, level_0, dd, twirl, custom in mode=sampler, whose results are counts; "
-        "remedy: mode=estimator, or mitigation=twirl",
+        "mitigation: given zne; allowed: none, level_0, dd, twirl, suppression, m3, custom in mode=sampler, whose "
+        "results are counts; remedy: mode=estimator, or mitigation=twirl",
     )
 
 
@@ -99,7 +103,7 @@ def test_an_unknown_key_at_the_top_is_told_by_its_name(command: Callable[..., En
     assert_config_error(
         command(f"{plus}seeds=3"),
         "seeds: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, mitigation, mode, "
-        "name, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, transpile; "
+        "name, overview, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, transpile; "
         "remedy: did you mean seed?",
     )
 

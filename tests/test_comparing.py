@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from composing import circuit_file
 
-from qrt_runner.runner.contrasting import Table
+from qrt_runner.runner.contrasting import Table, _sets
 from qrt_runner.runner.differing import matched, value_differences
 from qrt_runner.runner.drifting import Change, config_changes, drifts, version_changes
 from qrt_runner.tracking import Record, find_kept
@@ -28,7 +28,8 @@ ANSATZ = "circuit = QuantumCircuit(2)\ncircuit.ry(Parameter('theta'), 0)\ncircui
 
 def runs() -> list[str]:
     """Return the ids of the runs in the journal, the first first."""
-    return sorted(plan.stem for plan in Path("outputs/journal/plans").glob("*.zip"))
+    plans = sorted(Path("outputs/journal/plans").glob("*.zip"), key=lambda plan: plan.stat().st_mtime_ns)
+    return [plan.stem for plan in plans]
 
 
 def report() -> dict[str, Any]:
@@ -186,6 +187,53 @@ def test_a_replay_is_compared_with_its_run(command: Callable[..., Ended]) -> Non
     assert applied == {"qrt.mitigation_applied": "readout (calibration)"}
 
 
+def test_runs_of_other_circuits_have_nothing_in_common(command: Callable[..., Ended]) -> None:
+    """Two bits against three and other observables; of the ideal simulator there is no calibration to compare."""
+    done(command("circuit=bell", "backend=fake_manila", *QUIET))
+    done(command("circuit=ghz", "backend=aer", *QUIET))
+    ended = done(command("action=compare"))
+    (pair,) = report()["pairs"]
+    assert (pair["values"], pair["counts"]) == ([], [])
+    assert pair["calibrations"][0]["recorded"] == [True, False]
+    told = {change["what"]: (change["first"], change["second"]) for change in pair["config"]}
+    assert told["circuit.name"] == ("bell", "ghz")
+    assert "no result in common: " in ended.out
+    assert "the second run recorded no calibration of aer\n" in ended.out
+
+
+def test_what_is_gone_of_the_results_is_computed_again(command: Callable[..., Ended]) -> None:
+    """One file is gone, and then another run's index is damaged: the journal still knows the same numbers."""
+    for seed in (1, 2):
+        done(command("circuit=bell", "backend=fake_manila", f"seed={seed}", *QUIET))
+    done(command("action=compare"))
+    before = report()["pairs"][0]
+    first, second = (find_kept(run).folder for run in runs())
+    (first / "0-main" / "calibration.json").unlink()
+    (second / "run.json").write_text("{", encoding="utf-8")
+    for file in Path("outputs").rglob("comparison.json"):
+        file.unlink()
+    done(command("action=compare"))
+    again = report()["pairs"][0]
+    assert [again[name] for name in ("values", "counts", "calibrations")] == [
+        before[name] for name in ("values", "counts", "calibrations")
+    ]
+    ended = command("action=compare", f"runs=[latest,{second}]")
+    assert (ended.code, f"run: given {second}/run.json, which is damaged (" in ended.err) == (2, True)
+
+
+def test_files_that_were_changed_are_told(command: Callable[..., Ended]) -> None:
+    """What is no calibration any more ends in one clean error, and so does a damaged journal."""
+    for seed in (1, 2):
+        done(command("circuit=bell", "backend=fake_manila", f"seed={seed}", *QUIET))
+    (find_kept(runs()[0]).folder / "0-main" / "calibration.json").write_text("{}", encoding="utf-8")
+    ended = command("action=compare")
+    told = f"runs: given {' and '.join(runs())}, of which something that was kept is damaged (KeyError: "
+    assert (ended.code, told in ended.err) == (2, True)
+    Path("outputs/journal/journal.db").write_text("not a database", encoding="utf-8")
+    ended = command("action=compare")
+    assert (ended.code, ended.err.startswith("journal.folder: ")) == (1, True)
+
+
 def test_what_cannot_be_compared_is_refused(command: Callable[..., Ended]) -> None:
     """Fewer than two runs, one twice, one that is not there, and runs without a task in common."""
     ended = command("action=compare")
@@ -280,6 +328,13 @@ def test_changes_of_versions_are_told_by_package() -> None:
         Change("packages.qiskit", "2.6.0", "2.6.1"),
         Change("git.dirty", None, second=True),
     ]
+
+
+def test_of_many_parameters_those_that_vary_are_told() -> None:
+    """Five angles, of which the last one differs, and one set of two that does not: three are told, that one first."""
+    sets = [(*((f"t[{index}]", 0.5) for index in range(4)), ("t[4]", value)) for value in (0.1, 0.2)]
+    assert _sets(sets) == [f"t[4]={value}, t[0]=0.5, t[1]=0.5, and 2 more" for value in (0.1, 0.2)]
+    assert _sets([(("a", 1.0), ("b", 2.0)), ()]) == ["a=1, b=2", "-"]
 
 
 def test_of_a_long_table_a_terminal_shows_what_differs_the_most() -> None:

@@ -185,8 +185,8 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             ["+frequency=3"],
             (
                 "frequency: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, "
-                "mitigation, mode, name, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, "
-                "transpile; remedy: leave frequency out"
+                "mitigation, mode, name, overview, reference, resume, reuse, run, runs, seed, session, sweep, "
+                "tasks, tracking, transpile; remedy: leave frequency out"
             ),
         ),
         (
@@ -268,7 +268,7 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
         (
             ["mode=raw", "mitigation=zne"],
             (
-                "mitigation: given zne; allowed: none in mode=raw, which is unprocessed; "
+                "mitigation: given zne; allowed: none or m3 in mode=raw, which is unprocessed; "
                 "remedy: mitigation=none, or mode=sampler or mode=estimator"
             ),
         ),
@@ -283,8 +283,8 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             (
                 [f"mitigation={kind}"],
                 (
-                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, custom in mode=sampler, whose "
-                    "results are counts; remedy: mode=estimator, or mitigation=twirl"
+                    f"mitigation: given {kind}; allowed: none, level_0, dd, twirl, suppression, m3, custom in "
+                    "mode=sampler, whose results are counts; remedy: mode=estimator, or mitigation=twirl"
                 ),
             )
             for kind in ("level_1", "level_2", "trex", "zne")
@@ -590,7 +590,10 @@ ESTIMATED = {"kind": "estimator", "shots": 200, "precision": None}
 
 def test_a_task_takes_from_the_top_level_what_it_leaves_out() -> None:
     """Its own mode, everybody's circuit."""
-    tasks = {"first": {"mode": RAW}, "second": {"mode": ESTIMATED, "mitigation": {"kind": "level_1", "options": {}}}}
+    tasks = {
+        "first": {"mode": RAW},
+        "second": {"mode": ESTIMATED, "mitigation": {"kind": "level_1", "readout": "as_measured", "options": {}}},
+    }
     experiment = parse(with_value("tasks", tasks, "circuit=ghz"), judge_options)
     found = {name: (task.circuit.name, task.mode.kind, task.mitigation.kind) for name, task in experiment.tasks.items()}
     assert found == {"first": ("ghz", "raw", "none"), "second": ("ghz", "estimator", "level_1")}
@@ -631,14 +634,17 @@ def test_tasks_keep_the_order_in_which_they_are_written() -> None:
             ),
         ),
         (
-            {"mode": RAW, "mitigation": {"kind": "zne", "options": {}}},
+            {"mode": RAW, "mitigation": {"kind": "zne", "readout": "as_measured", "options": {}}},
             (
-                "tasks.raw.mitigation: given zne; allowed: none in mode=raw, which is unprocessed; "
+                "tasks.raw.mitigation: given zne; allowed: none or m3 in mode=raw, which is unprocessed; "
                 "remedy: tasks.raw.mitigation=none, or mode=sampler or mode=estimator"
             ),
         ),
         (
-            {"mode": ESTIMATED, "mitigation": {"kind": "custom", "options": {"resilience_level": 3}}},
+            {
+                "mode": ESTIMATED,
+                "mitigation": {"kind": "custom", "readout": "as_measured", "options": {"resilience_level": 3}},
+            },
             (
                 "tasks.raw.mitigation.options.resilience_level: given 3; allowed: 0, 1 or 2; "
                 "remedy: leave it null for the platform's default"
@@ -786,10 +792,13 @@ MANDATORY = {
     "backend/vendor": ["backend.source=my_provider:get_backend"],
     "mitigation/level_1": ["mode=estimator"],
     "mitigation/level_2": ["mode=estimator"],
+    "mitigation/suppression_trex": ["mode=estimator"],
+    "mitigation/strong": ["mode=estimator"],
     "mitigation/pea": ["mode=estimator"],
     "mitigation/pec": ["mode=estimator"],
     "mitigation/trex": ["mode=estimator"],
     "mitigation/zne": ["mode=estimator"],
+    "reference/twin": ["backend=fake_manila"],
     "reference/value": ["+reference.values={zz: 1.0}"],
 }
 """What else an option needs."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from qrt_runner.analysis.differences import CHANCE, difference, distances, hellinger_distance, total_variation
+from qrt_runner.analysis.differences import CHANCE, difference, distances
 
 
 def test_errors_add_in_squares():
@@ -33,6 +33,14 @@ def test_without_errors_any_difference_exceeds_them(second, sigmas):
     assert found.is_significant == (sigmas != 0.0)
 
 
+@pytest.mark.parametrize("error", [0.0, 1e-17])
+def test_rounding_is_no_difference(error):
+    """One third, and 1 - 2/3, are equal but for their last digit, and no error bar is that short."""
+    found = difference((1 / 3, error), (1 - 2 / 3, error))
+    assert found.difference != 0.0
+    assert (found.sigmas, found.is_significant) == (0.0, False)
+
+
 @pytest.mark.parametrize("error", [math.inf, math.nan])
 def test_without_a_finite_error_nothing_is_significant(error):
     """A zero-noise extrapolation may tell none."""
@@ -43,11 +51,10 @@ def test_without_a_finite_error_nothing_is_significant(error):
 
 def test_distances_are_those_of_the_frequencies():
     """3/4, 1/4 and 1/4, 3/4: total variation 1/2, Hellinger sqrt(1 - sqrt(3)/2)."""
-    first, second = np.array([30, 10]), np.array([5, 15])
-    assert total_variation(first, second) == pytest.approx(0.5)
-    assert hellinger_distance(first, second) == pytest.approx(math.sqrt(1 - math.sqrt(3) / 2))
-    assert total_variation(np.array([4, 0]), np.array([0, 2])) == 1.0
-    assert hellinger_distance(np.array([4, 0]), np.array([0, 2])) == 1.0
+    variation, hellinger = distances({"0": 30, "1": 10}, {"0": 5, "1": 15})
+    assert variation.value == pytest.approx(0.5)
+    assert hellinger.value == pytest.approx(math.sqrt(1 - math.sqrt(3) / 2))
+    assert [one.value for one in distances({"0": 4}, {"1": 2})] == [1.0, 1.0]
 
 
 def test_what_sampling_makes_of_a_distance_is_worked_out_by_hand():

@@ -1,4 +1,4 @@
-"""How far off results are, and at which price: bias, mean squared error times cost, known values as the reference."""
+"""How far off results are, and at which price: error, mean squared error times cost, known values as the reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from composing import circuit_file, outcome_of, plan_of, point_of, result_of
 
 from qrt_runner.analysis import Price, Pricing, compared
-from qrt_runner.analysis.counting import total_variation
+from qrt_runner.analysis.differences import total_variation
 from qrt_runner.analysis.effect import effect_of
 from qrt_runner.circuits import load
 from qrt_runner.config import Replay
@@ -71,7 +71,7 @@ def refusal(*words: str) -> str:
     return "\n".join(map(str, refused.error.mistakes))
 
 
-# --- bias and mean squared error times cost ---
+# --- mean squared error times cost ---
 
 
 def test_mean_squared_error_times_cost():
@@ -83,7 +83,7 @@ def test_mean_squared_error_times_cost():
 
 
 def test_each_parameter_set_has_its_own_cost():
-    """The same bias of 0.5 without a standard error, at 1 s and at 3 s: 0.25 and 0.75."""
+    """The same error of 0.5 without a standard error, at 1 s and at 3 s: 0.25 and 0.75."""
     found = effect_of(expectations([[0.5], [0.5]], [[0.0], [0.0]]), np.zeros((2, 1)), price(1.0, 3.0))
     assert found.mean_mse_cost == pytest.approx([0.25, 0.75])
 
@@ -101,7 +101,7 @@ def test_what_has_no_reference_is_not_averaged_over():
     """Of a, 0.1 off with an error of 0.1 at 1 s, the value is known and of b not: the mean is that of a, 0.02."""
     found = effect_of(expectations([[1.1, 7.0]], [[0.1, 0.1]]), np.array([[1.0, np.nan]]), price(1.0))
     assert found.mean_mse_cost == pytest.approx([0.02])
-    assert np.isnan(found.bias[0, 1])
+    assert np.isnan([found.bias[0, 1], found.mse_cost[0, 1]]).all()
 
 
 def test_without_any_reference_there_is_no_effect():
@@ -199,15 +199,15 @@ def ghz(tmp_path_factory: pytest.TempPathFactory) -> TaskResult:
 
 
 def test_metrics_tell_the_effect(ghz):
-    """Bias, mean squared error times cost of each observable, and their mean, worked out of `ev` and `std`."""
+    """Error, mean squared error times cost of each observable, and their mean, worked out of `ev` and `std`."""
     record, bases = Records("any", {}).of(ghz), 2
     cost_s = 2 + 64 * bases * 350e-6
     assert metrics_of(record, "effect/cost_s") == {0: pytest.approx(cost_s)}
     weighed = []
     for name in ("zz_ends", "parity_x"):
-        bias = metrics_of(record, f"ev/{name}")[0] - 1.0
-        weighed.append((bias**2 + metrics_of(record, f"std/{name}")[0] ** 2) * cost_s)
-        assert metrics_of(record, f"bias/{name}") == {0: pytest.approx(bias)}
+        error = metrics_of(record, f"ev/{name}")[0] - 1.0
+        weighed.append((error**2 + metrics_of(record, f"std/{name}")[0] ** 2) * cost_s)
+        assert metrics_of(record, f"error/{name}") == {0: pytest.approx(error)}
         assert metrics_of(record, f"effect/mse_cost/{name}") == {0: pytest.approx(weighed[-1])}
     assert metrics_of(record, "effect/mse_cost") == {0: pytest.approx(sum(weighed) / 2)}
 
@@ -218,7 +218,7 @@ def test_the_table_tells_the_effect(ghz):
     rows = json.loads(record.artifacts["results.json"])["rows"]
     assert [row["observable"] for row in rows] == ["zz_ends", "parity_x"]
     for row in rows:
-        assert row["bias"] == metrics_of(record, f"bias/{row['observable']}")[0]
+        assert row["error"] == metrics_of(record, f"error/{row['observable']}")[0]
         assert row["mse_cost"] == metrics_of(record, f"effect/mse_cost/{row['observable']}")[0]
         assert row["cost_s"] == metrics_of(record, "effect/cost_s")[0]
 
@@ -226,16 +226,16 @@ def test_the_table_tells_the_effect(ghz):
 def test_it_is_told_whether_the_cost_was_spent(ghz):
     """A simulator spends nothing, so it is the estimate."""
     record = Records("any", {}).of(ghz)
-    assert record.tags["effect.cost_source"] == "estimated"
+    assert record.tags["qrt.cost_source"] == "estimated"
     assert json.loads(record.artifacts["results.json"])["effect"] == {"cost_source": "estimated"}
 
 
 def test_without_a_reference_nothing_of_it_is_told():
     """Neither a tag, nor a metric, nor a column."""
     record = Records("any", {}).of(result_of("mode=estimator", SHOTS))
-    assert "effect.cost_source" not in record.tags
-    assert not [metric.key for metric in record.metrics if metric.key.startswith(("effect", "bias", "distance"))]
-    assert not {"bias", "cost_s", "mse_cost"} & json.loads(record.artifacts["results.json"])["rows"][0].keys()
+    assert "qrt.cost_source" not in record.tags
+    assert not [metric.key for metric in record.metrics if metric.key.startswith(("effect", "error", "distance"))]
+    assert not {"error", "cost_s", "mse_cost"} & json.loads(record.artifacts["results.json"])["rows"][0].keys()
 
 
 def test_what_is_not_finite_is_in_the_table_and_in_no_metric(ghz):
@@ -247,7 +247,7 @@ def test_what_is_not_finite_is_in_the_table_and_in_no_metric(ghz):
     assert [row["mse_cost"] for row in tidy_rows(result)] == [math.inf, pytest.approx(effect.mse_cost[0, 1])]
     assert metrics_of(record, "effect/mse_cost/zz_ends") == metrics_of(record, "effect/mse_cost") == {}
     assert list(metrics_of(record, "effect/mse_cost/parity_x")) == [0]
-    assert list(metrics_of(record, "bias/zz_ends")) == [0]
+    assert list(metrics_of(record, "error/zz_ends")) == [0]
 
 
 def test_an_infinite_error_is_noted():
@@ -276,7 +276,9 @@ def test_known_values_are_the_reference():
     """A number is for all parameter sets, a list has one for each; cos(theta) and sin(theta) are measured."""
     result = result_of(*turned("[0.0, 1.0]", "reference=value", "+reference.values={z: 0.5, x: [0.25, -1]}"))
     assert result.comparison.ideal.tolist() == [[0.5, 0.25], [0.5, -1.0]]
-    assert result.comparison.effect.bias == pytest.approx(result.expectations.values - result.comparison.ideal)
+    found, cost_s = result.expectations, 2 + 2 * 64 * 2 * 350e-6
+    mse = (found.values - result.comparison.ideal) ** 2 + found.errors**2
+    assert result.comparison.effect.mse_cost == pytest.approx(mse * cost_s / 2)
     assert result.comparison.probabilities is None
 
 
@@ -286,7 +288,7 @@ def test_an_observable_without_a_known_value_has_no_reference():
     record = Records("any", {}).of(result)
     assert result.notes == ("no reference for xx: reference.values has no value",)
     assert metrics_of(record, "ideal/zz") == {0: 1.0}
-    assert not any(metrics_of(record, f"{kind}/xx") for kind in ("ideal", "error", "bias", "effect/mse_cost"))
+    assert not any(metrics_of(record, f"{kind}/xx") for kind in ("ideal", "error", "effect/mse_cost"))
     assert ["error" in row for row in tidy_rows(result)] == [True, False]
 
 
@@ -475,7 +477,7 @@ def test_it_lands_in_mlflow(command, store):
     words = [*turned("[0.0, 1.0]"), "reference=ideal", "name=effect", "backend=fake_manila"]
     assert command(*words).code == 0
     (run,) = store.search_runs([store.get_experiment_by_name("effect").experiment_id])
-    assert run.data.tags["effect.cost_source"] == "estimated"
-    for key in ("bias/z", "effect/mse_cost/x", "effect/mse_cost", "effect/cost_s"):
+    assert run.data.tags["qrt.cost_source"] == "estimated"
+    for key in ("error/z", "effect/mse_cost/x", "effect/mse_cost", "effect/cost_s"):
         assert [metric.step for metric in store.get_metric_history(run.info.run_id, key)] == [0, 1]
     assert Path("mlflow.db").exists()

@@ -452,15 +452,15 @@ def mistakes_in(*overrides: str) -> list[str]:
         (
             ("mode=sampler", "mitigation=pec"),
             (
-                "mitigation: given pec; allowed: none, level_0, dd, twirl, custom in mode=sampler, whose results are "
-                "counts; remedy: mode=estimator, or mitigation=twirl"
+                "mitigation: given pec; allowed: none, level_0, dd, twirl, suppression, m3, custom in mode=sampler, "
+                "whose results are counts; remedy: mode=estimator, or mitigation=twirl"
             ),
         ),
         (
             ("mode=raw", "mitigation=pea"),
             (
-                "mitigation: given pea; allowed: none in mode=raw, which is unprocessed; remedy: mitigation=none, or "
-                "mode=sampler or mode=estimator"
+                "mitigation: given pea; allowed: none or m3 in mode=raw, which is unprocessed; "
+                "remedy: mitigation=none, or mode=sampler or mode=estimator"
             ),
         ),
         (
@@ -477,7 +477,7 @@ def mistakes_in(*overrides: str) -> list[str]:
         (
             ("mode=estimator", "mitigation=pea", "backend=ibm", "backend.name=x", "backend.use_fractional_gates=true"),
             (
-                "mitigation: given PEA with fractional gates; allowed: one of the two; remedy: "
+                "backend.use_fractional_gates: given true beside PEA; allowed: false with PEA; remedy: "
                 "backend.use_fractional_gates=false"
             ),
         ),

@@ -48,6 +48,13 @@ CASES = {
     "raw, noisy": [["mode=raw", "backend=fake_manila"]],
     "sampler, noisy": [["mode=sampler", "backend=fake_manila", "mitigation=twirl"]],
     "estimator, noisy": [["mode=estimator", "backend=fake_manila", SHOTS]],
+    "m3": [["mode=raw", "backend=fake_manila", "mitigation=m3"]],
+    "m3, many sets": [
+        [
+            *("turn", "+circuit.parameter_values.theta={linspace:[0,3,7]}", "backend.limits.parameter_sets=3"),
+            *("mode=sampler", "backend=fake_manila", "mitigation=twirl", "mitigation.readout=m3"),
+        ]
+    ],
     "raw, 5 of 127 qubits": [["circuit=ghz", "mode=raw", "backend=fake_sherbrooke"]],
     "estimator, 2 of 127 qubits": [["mode=estimator", "backend=fake_sherbrooke", SHOTS]],
     "several tasks": [["experiment=raw_versus_primitive", "backend=fake_manila"]],
@@ -102,9 +109,10 @@ def ran(plan):
     for job in plan.jobs:
         mode, sent = mode_named(job.mode), job.submission
         pubs = tuple(mode.read(sent, mode.fetch(sent, mode.submit(sent))))
-        spans = tuple(Span(number, 0, len(pub.values)) for number, pub in enumerate(sent.pubs))
+        spans = tuple(Span(number, 0, len(pub.values)) for number, pub in enumerate(job.asked))
         record = {"id": str(job.index), "session_id": "none", "session_kind": "none", "backend": sent.device.name}
-        results.append(JobResult(job.index, "done", pubs, spans, record, 0.0, 0.0, 0.0))
+        result = JobResult(job.index, "done", pubs[: len(spans)], spans, record, 0.0, 0.0, 0.0)
+        results.append(replace(result, calibration=pubs[-1].counts if job.calibrated else None))
     return results
 
 
@@ -177,6 +185,7 @@ def test_results_are_read_without_any_backend(plan, results):
     bare = restored(plan, away)
     assert {job.submission.runs_on for job in bare.jobs} == {None}
     kept = ("state", "backend", "counts", "expectations", "comparison", "parameter_values", "ledger", "sizes", "notes")
+    kept = (*kept, "corrected", "readouts")
     for given, wanted in zip(scatter(bare, results), scatter(plan, results), strict=True):
         for one, other in zip(given, wanted, strict=True):
             assert [plain(getattr(one, name)) for name in kept] == [plain(getattr(other, name)) for name in kept]
@@ -367,6 +376,43 @@ def test_a_config_that_this_version_does_not_know_is_told(files):
     line["document"]["seed"] = "soon"
     with pytest.raises(JournalError, match=r"a config of it does not fit this version.*seed: given 'soon'"):
         stored_points({parts.POINTS: json.dumps(line).encode()})
+
+
+def as_before(line):
+    """Return a line of points.jsonl as it was written before circuits could be projected and runs be compared."""
+    document = line["document"]
+    document.pop("runs", None)
+    if document.get("overview") is None:
+        document.pop("overview", None)
+    for sections in (document, *document.get("tasks", {}).values()):
+        (sections.get("circuit") or {}).pop("clifford", None)
+        for name in ("readout", "noise_model", "learning"):
+            (sections.get("mitigation") or {}).pop(name, None)
+    if "reference" in document:
+        document["reference"] = {"kind": document["reference"]["kind"], "max_qubits": 20}
+    return line
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [["circuit=ghz", "reference=ideal"]],
+        [["circuit=ghz", "reference=none"], ["circuit=bell", "reference=ideal"], ["circuit=bell", "reference=none"]],
+        [["experiment=raw_versus_primitive", "+circuit@tasks.raw.circuit=ghz"]],
+    ],
+    ids=["one", "a sweep", "tasks"],
+)
+def test_a_plan_of_the_former_version_is_read(points):
+    """Circuits without the word are not projected, what has no reference has none, exact values are asked for."""
+    plan = plan_of(*points)
+    files = packed(plan)
+    lines = [as_before(json.loads(line)) for line in files[parts.POINTS].decode().splitlines()]
+    files[parts.POINTS] = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    again = unpacked(files, stored_points(files), away)
+    assert len(again.tasks) == len(plan.tasks)
+    for one, other in zip(plan.tasks, again.tasks, strict=True):
+        assert other.point.experiment == one.point.experiment
+    assert task_keys(again) == task_keys(plan)
 
 
 # Identity

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 from math import pi
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from composing import circuit_file, outcome_of, result_of
 from matplotlib.image import imread
 
+from qrt_runner.analysis.extrapolating import extrapolations_of
 from qrt_runner.plots import figures, histogram
+from qrt_runner.plots.extrapolations import extrapolation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MEASURED = (0x00, 0x72, 0xB2)
@@ -18,6 +25,9 @@ MEASURED = (0x00, 0x72, 0xB2)
 
 IDEAL = (0xE6, 0x9F, 0x00)
 """Orange of the same."""
+
+TWIN = (0x00, 0x9E, 0x73)
+"""Bluish green of the same."""
 
 PAIR = (
     "pair",
@@ -58,7 +68,9 @@ def shows(png: bytes, color: tuple[int, int, int]) -> bool:
         (["mode=raw"], ["counts", "expectation_values"]),
         (["mode=sampler"], ["counts", "expectation_values"]),
         (["mode=estimator"], ["expectation_values"]),
-        (["mode=estimator", "backend=fake_manila", "mitigation=zne"], ["expectation_values", "zne"]),
+        (["mode=estimator", "backend=fake_manila", "mitigation=zne"], ["expectation_values", "zne-xx", "zne-zz"]),
+        (["mode=sampler", "backend=fake_manila", "reference=twin"], ["counts", "expectation_values"]),
+        (["mode=estimator", "backend=fake_manila", "reference=twin"], ["expectation_values"]),
     ],
 )
 def test_figures_by_kind_of_result(chosen, names):
@@ -160,14 +172,89 @@ def test_infinite_errors_are_drawn():
     assert all(shows(png, MEASURED) for png in figures(result).values())
 
 
+# Twins
+
+
+def test_a_twin_is_drawn_beside_the_measured():
+    """Green stands for the twin, in counts and in values; without one there is no green."""
+    chosen = ["circuit=ghz", "backend=fake_manila", "mode=sampler"]
+    drawn, bare = (figures(result_of(*chosen, f"reference={kind}")) for kind in ("twin", "ideal"))
+    assert all(shows(png, TWIN) for png in drawn.values())
+    assert not any(shows(png, TWIN) for png in bare.values())
+
+
 # Extrapolations
+
+ZNE = "mitigation.options.resilience.zne"
+EXTRAPOLATED = ["backend=fake_manila", "mode=estimator", "mode.shots=256", "mitigation=zne"]
+
+
+def containers(axes: Axes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return abscissae and values of what is drawn with bars, by label."""
+    return {
+        container.get_label(): tuple(np.asarray(data, dtype=float) for data in container.lines[0].get_data())
+        for container in axes.containers
+    }
+
+
+def bars(axes: Axes, label: str) -> np.ndarray:
+    """Return the lengths of the bars, up and down, of what has that label."""
+    (container,) = (one for one in axes.containers if one.get_label() == label)
+    return np.array([np.ptp(segment[:, 1]) for segment in container.lines[2][0].get_segments()])
 
 
 @pytest.mark.parametrize("extrapolator", ["linear", "[exponential,linear]", "[polynomial_degree_2]"])
-@pytest.mark.parametrize("swept", [False, True], ids=["one set", "7 sets"])
+@pytest.mark.parametrize("swept", [False, True], ids=["one set", "two sets"])
 def test_extrapolations_are_drawn_for_any_extrapolators(swept, extrapolator):
-    """One extrapolator or several, with free parameters or without: the figure comes, blue points on it."""
-    chosen = [*circuit_file(*PAIR), SWEPT] if swept else ["circuit=ghz"]
-    zne = f"mitigation.options.resilience.zne.extrapolator={extrapolator}"
-    result = result_of(*chosen, "backend=fake_manila", "mode=estimator", "mode.shots=256", "mitigation=zne", zne)
-    assert shows(figures(result)["plots/zne.png"], MEASURED)
+    """One extrapolator or several, with free parameters or without: the figures come, blue points on them."""
+    turned = [*circuit_file(*PAIR), "+circuit.parameter_values.theta=[0.3, 2.1]"]
+    result = result_of(*(turned if swept else ["circuit=ghz"]), *EXTRAPOLATED, f"{ZNE}.extrapolator={extrapolator}")
+    drawn = {name: png for name, png in figures(result).items() if "zne" in name}
+    assert len(drawn) == (4 if swept else 2)
+    assert all(shows(png, MEASURED) for png in drawn.values())
+
+
+def test_what_is_drawn_is_what_was_recorded():
+    """Values and errors at the noise factors, each extrapolator's value at 0, the result, and the exact value."""
+    chosen = ["circuit=ghz", *EXTRAPOLATED, "reference=ideal"]
+    result = result_of(*chosen, f"{ZNE}.extrapolator=[exponential,linear]", f"{ZNE}.noise_factors=[1,2,4]")
+    found, details = result.expectations, result.expectations.details
+    for column, one in enumerate(extrapolations_of(result)):
+        (axes,) = extrapolation(one, "title").axes
+        drawn = containers(axes)
+        assert drawn["at noise factor"][0].tolist() == [1, 2, 4]
+        assert drawn["at noise factor"][1].tolist() == details["evs_noise_factors"][0, column].tolist()
+        errors = details["ensemble_stds_noise_factors"][0, column]
+        assert bars(axes, "at noise factor") == pytest.approx(2 * errors)
+        for row, name in enumerate(("exponential", "linear")):
+            assert [data.tolist() for data in drawn[name]] == [[0], [details["evs_extrapolated"][0, column, row, 0]]]
+        assert drawn["result"][1].tolist() == [found.values[0, column]]
+        assert bars(axes, "result") == pytest.approx(2 * found.errors[0, column])
+        ideal = next(line for line in axes.get_lines() if line.get_label() == "ideal")
+        assert set(ideal.get_ydata()) == {result.comparison.ideal[0, column]}
+
+
+def test_a_fit_goes_through_what_the_platform_tells_of_it():
+    """A parabola's curve is that parabola: at all noise factors it has the values that were told."""
+    result = result_of("circuit=ghz", *EXTRAPOLATED, f"{ZNE}.extrapolator=polynomial_degree_2")
+    (one, *_) = extrapolations_of(result)
+    (axes,) = extrapolation(one, "title").axes
+    curve = next(line for line in axes.get_lines() if len(line.get_xdata()) > 50)
+    told = np.interp(one.factors, *curve.get_data())
+    assert told == pytest.approx(one.curves[0].values[1:], abs=1e-3)
+
+
+def test_every_value_at_zero_is_inside_the_figure():
+    """What is drawn aside counts for the panel's range too."""
+    result = result_of("circuit=tfim", *EXTRAPOLATED, f"{ZNE}.extrapolator=[linear,polynomial_degree_2]")
+    for one in extrapolations_of(result):
+        (axes,) = extrapolation(one, "title").axes
+        low, high = axes.get_ylim()
+        assert all(low < curve.values[0] < high for curve in one.curves)
+
+
+def test_there_are_twelve_figures_of_extrapolations_at_most(command):
+    """Of 14 extrapolated values 12 are drawn, and a note says so."""
+    ended = command(*circuit_file(*PAIR), SWEPT, *EXTRAPOLATED, "tracking=off", "tracking.plots=true")
+    assert "  note: extrapolations drawn: the first 12 of 14; all are in results.json" in ended.out.splitlines()
+    assert len([*Path("outputs").rglob("zne-*.png")]) == 12

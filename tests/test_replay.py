@@ -181,7 +181,7 @@ def test_a_run_is_computed_again_bit_for_bit(words):
     ids=["known values", "Clifford projection", "no reference"],
 )
 def test_references_of_every_kind_are_computed_again(words):
-    """Bias, mean squared error times cost and what is said of them come out the same."""
+    """Errors, mean squared error times cost and what is said of them come out the same."""
     first = outcome_of((*words, "mode=estimator", "mode.shots=128", "backend=fake_manila"))
     assert_same(first, replayed())
 

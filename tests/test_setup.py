@@ -47,7 +47,6 @@ parameter_values: {{}}
 broadcast: zip
 observables: {{}}
 measure: auto
-clifford: false
 """
 
 STUB = """#!/bin/sh

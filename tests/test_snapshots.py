@@ -267,7 +267,7 @@ def test_the_latest_run_is_the_latest_of_a_backend_in_its_own_right(command):
     assert (ended.code, "on fake_manila_snapshot," in ended.out) == (0, True), ended.err
     again = command(*words)
     assert again.out.splitlines()[:3] == ended.out.splitlines()[:3]
-    plans = sorted(Path("outputs/journal/plans").glob("*.zip"))
+    plans = sorted(Path("outputs/journal/plans").glob("*.zip"), key=lambda plan: plan.stat().st_mtime_ns)
     section = point_of(["backend=snapshot", "backend.run=latest"]).experiment.document.backend
     assert isinstance(section, Snapshot)
     assert json.loads(section.calibration)["run"] == plans[0].stem
@@ -283,6 +283,30 @@ def test_the_journal_knows_a_run_whose_results_are_gone(command):
         shutil.rmtree(folder)
     ended = command("backend=snapshot", f"backend.run={plan.stem}", "tracking=off")
     assert (ended.code, "on fake_manila_snapshot," in ended.out) == (0, True), ended.err
+
+
+def test_a_damaged_journal_is_told(command):
+    """Where only the journal knows the run, its own word about the damage and what can be done is passed on."""
+    assert command("backend=fake_manila", "tracking=off").code == 0
+    (plan,) = Path("outputs/journal/plans").glob("*.zip")
+    for folder in Path("outputs").glob("2*"):
+        shutil.rmtree(folder)
+    plan.write_bytes(b"no archive")
+    ended = command("backend=snapshot", f"backend.run={plan.stem}", "tracking=off")
+    assert (ended.code, ended.err.startswith("journal.folder: ")) == (1, True), ended.err
+    assert f"{plan.name} is damaged (" in ended.err
+
+
+def test_a_run_of_which_a_file_is_gone_is_told_or_read_from_the_journal(command):
+    """`latest` means the run whose file is gone; by its id the journal still tells its calibration."""
+    assert command("backend=fake_manila", "tracking=off").code == 0
+    (file,) = Path("outputs").rglob("calibration.json")
+    file.unlink()
+    ended = command("backend=snapshot", "backend.run=latest", "tracking=off")
+    told = f"backend.run: given {file.parents[1]}, of which 0-main/calibration.json cannot be read (No such file"
+    assert (ended.code, told in ended.err) == (2, True), ended.err
+    (plan,) = Path("outputs/journal/plans").glob("*.zip")
+    assert command("backend=snapshot", f"backend.run={plan.stem}", "tracking=off").code == 0
 
 
 def test_snapshots_of_several_runs_are_swept_over(command):

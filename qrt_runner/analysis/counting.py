@@ -47,10 +47,10 @@ def expectations_from_counts(
     values = np.empty((len(counts.joint), len(observables)))
     deviations = np.empty_like(values)
     for row, joint in enumerate(counts.joint):
-        outcomes, weights = _table(joint)
-        signs = _signs(outcomes, undone)
+        outcomes, weights = table_of(joint)
+        signs = signs_of(outcomes, undone)
         for column, operator in enumerate(observables.values()):
-            per_outcome = _eigenvalues(operator, signs, where)
+            per_outcome = eigenvalues(operator, signs, where)
             mean = np.average(per_outcome, weights=weights)
             values[row, column] = mean
             deviations[row, column] = np.sqrt(np.average((per_outcome - mean) ** 2, weights=weights) / weights.sum())
@@ -63,42 +63,46 @@ def joint_places(circuit: QuantumCircuit) -> dict[int, int]:
     return {bit: place for place, bit in enumerate(bits)}
 
 
-def hellinger(joint: Mapping[str, int], probabilities: Mapping[str, float]) -> float:
-    """Return the Hellinger fidelity (sum of sqrt(p q))^2 of counts and exact probabilities."""
+def hellinger(joint: Mapping[str, float], probabilities: Mapping[str, float]) -> float:
+    """Return the Hellinger fidelity (sum of sqrt(p q))^2 of counts, or shares, and exact probabilities."""
     return float(hellinger_fidelity(dict(joint), dict(probabilities)))
 
 
-def total_variation(joint: Mapping[str, int], probabilities: Mapping[str, float]) -> float:
-    """Return the total variation distance, half the sum of |p - q|, of counts and exact probabilities."""
-    shots = sum(joint.values())
-    outcomes = joint.keys() | probabilities.keys()
-    return sum(abs(joint.get(one, 0) / shots - probabilities.get(one, 0.0)) for one in outcomes) / 2
-
-
-def success_probability(joint: Mapping[str, int], probabilities: Mapping[str, float]) -> float:
+def success_probability(joint: Mapping[str, float], probabilities: Mapping[str, float]) -> float:
     """Return the share of the shots that fell on the most probable exact outcomes."""
     best = max(probabilities.values())
     wanted = {outcome for outcome, probability in probabilities.items() if probability > best * (1 - 1e-9)}
     return sum(count for outcome, count in joint.items() if outcome in wanted) / sum(joint.values())
 
 
-def _table(joint: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def table_of(joint: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return outcomes, shape (distinct outcomes, bits) with bit 0 first, and how often each came."""
     text = "".join(key[::-1] for key in joint)
     outcomes = np.frombuffer(text.encode("ascii"), dtype=np.uint8).reshape(len(joint), -1) - ord("0")
     return outcomes, np.fromiter(joint.values(), dtype=float)
 
 
-def _signs(outcomes: np.ndarray, errors: Mapping[int, ReadoutError]) -> np.ndarray:
-    """Return what each bit of each outcome tells of its qubit's Z, shape as of the outcomes: 1 for 0, -1 for 1."""
+def signs_of(outcomes: np.ndarray, errors: Mapping[int, ReadoutError] = _PERFECT) -> np.ndarray:
+    """Return what each bit of each outcome tells of its qubit's Z, shape as of the outcomes: 1 for 0, -1 for 1.
+
+    Args:
+        outcomes: Shape (outcomes, bits), bit 0 first.
+        errors: Readout errors to be undone, by the place of their bit.
+    """
     signs: np.ndarray = 1.0 - 2.0 * outcomes
     for place, error in errors.items():
         signs[:, place] = error.undone(signs[:, place])
     return signs
 
 
-def _eigenvalues(operator: SparsePauliOp, signs: np.ndarray, where: Mapping[int, int]) -> np.ndarray:
-    """Return the observable's value on each outcome."""
+def eigenvalues(operator: SparsePauliOp, signs: np.ndarray, where: Mapping[int, int]) -> np.ndarray:
+    """Return the observable's value on each outcome.
+
+    Args:
+        operator: Diagonal.
+        signs: What each bit tells of Z, shape (outcomes, bits).
+        where: Place of the bit that each qubit is read into.
+    """
     total = np.zeros(len(signs))
     for z, coefficient in zip(operator.paulis.z, operator.coeffs.real, strict=True):
         places = [where[int(qubit)] for qubit in np.flatnonzero(z)]

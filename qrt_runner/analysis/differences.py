@@ -18,8 +18,12 @@ CHANCE: Final = math.erfc(MOST_SIGMAS / math.sqrt(2.0))
 """How often equal quantities with normal errors differ by more than that: 4.6 % of the time."""
 
 _DRAWS: Final = 1000
+_FEWEST_DRAWS: Final = 100
 _MOST_NUMBERS: Final = 4_000_000
-"""Draws times outcomes that are in memory at once."""
+"""Draws times outcomes that are in memory at once, where that leaves the fewest draws."""
+
+_ROUNDING: Final = 1e-12
+"""Equal numbers that were computed in different ways may be so far apart."""
 
 
 @dataclass(frozen=True)
@@ -67,30 +71,19 @@ def difference(first: tuple[float, float], second: tuple[float, float]) -> Diffe
     error = math.hypot(first[1], second[1])
     if not math.isfinite(error) or math.isnan(found):
         return Difference(found, error, math.nan)
-    sigmas = found / error if error > 0.0 else math.copysign(math.inf, found) if found else 0.0
-    return Difference(found, error, sigmas)
+    if abs(found) <= _ROUNDING * max(1.0, abs(first[0]), abs(second[0])):
+        return Difference(found, error, 0.0)
+    return Difference(found, error, found / error if error > 0.0 else math.copysign(math.inf, found))
 
 
-def total_variation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return half the sum of the absolute differences of frequencies: 0 for equal ones, 1 for disjoint ones.
-
-    Args:
-        first: Counts, shape (..., outcomes).
-        second: Counts of the same outcomes.
-    """
-    p, q = _frequencies(first), _frequencies(second)
-    return np.asarray(np.abs(p - q).sum(axis=-1) / 2.0)
-
-
-def hellinger_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return sqrt(1 - sum of sqrt(p q)) of frequencies: 0 for equal ones, 1 for disjoint ones.
+def total_variation(first: Mapping[str, float], second: Mapping[str, float]) -> float:
+    """Return half the sum of |p - q|: 0 for equal distributions, 1 for disjoint ones.
 
     Args:
-        first: Counts, shape (..., outcomes).
-        second: Counts of the same outcomes.
+        first: Counts or probabilities by outcome.
+        second: The same.
     """
-    overlap = np.sqrt(_frequencies(first) * _frequencies(second)).sum(axis=-1)
-    return np.asarray(np.sqrt(np.clip(1.0 - overlap, 0.0, 1.0)))
+    return float(_total_variation(*(_frequencies(one) for one in _aligned(first, second))))
 
 
 def distances(first: Mapping[str, int], second: Mapping[str, int], seed: int = 0) -> tuple[Distance, Distance]:
@@ -104,22 +97,37 @@ def distances(first: Mapping[str, int], second: Mapping[str, int], seed: int = 0
         second: The same.
         seed: Of the dealing.
     """
-    names = sorted({*first, *second})
-    one, other = (np.array([counts.get(name, 0) for name in names]) for counts in (first, second))
+    one, other = _aligned(first, second)
     together = one + other
-    draws = max(100, min(_DRAWS, _MOST_NUMBERS // len(names)))
+    draws = max(_FEWEST_DRAWS, min(_DRAWS, _MOST_NUMBERS // len(together)))
     dealt = np.random.default_rng(seed).multivariate_hypergeometric(together, int(one.sum()), size=draws)
-    measures = (total_variation, hellinger_distance)
-    found = [(float(measure(one, other)), measure(dealt, together - dealt)) for measure in measures]
-    variation, hellinger = (_distance(value, null) for value, null in found)
+    found, null = ([_frequencies(part) for part in parts] for parts in ((one, other), (dealt, together - dealt)))
+    variation, hellinger = (
+        _distance(float(measure(*found)), measure(*null)) for measure in (_total_variation, _hellinger)
+    )
     return variation, hellinger
 
 
+def _aligned(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of two mappings in one order of their outcomes."""
+    names = sorted({*first, *second})
+    one, other = (np.array([numbers.get(name, 0) for name in names]) for numbers in (first, second))
+    return one, other
+
+
+def _frequencies(numbers: np.ndarray) -> np.ndarray:
+    return np.asarray(numbers / numbers.sum(axis=-1, keepdims=True))
+
+
+def _total_variation(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(p - q).sum(axis=-1) / 2.0)
+
+
+def _hellinger(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return the Hellinger distance, sqrt(1 - sum of sqrt(p q)): 0 for equal frequencies, 1 for disjoint ones."""
+    return np.asarray(np.sqrt(np.clip(1.0 - np.sqrt(p * q).sum(axis=-1), 0.0, 1.0)))
+
+
 def _distance(value: float, null: np.ndarray) -> Distance:
-    # Equal distances may differ in their last digits.
-    as_far = int((null >= value - 1e-12).sum())
+    as_far = int((null >= value - _ROUNDING).sum())
     return Distance(value, float(null.mean()), float(null.std()), (as_far + 1) / (len(null) + 1))
-
-
-def _frequencies(counts: np.ndarray) -> np.ndarray:
-    return np.asarray(counts / counts.sum(axis=-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""What a result is worth: its bias, and its mean squared error times what it cost; knows numpy."""
+"""What a result is worth: its mean squared error times what it cost; knows numpy."""
 
 from __future__ import annotations
 

@@ -68,9 +68,11 @@ class Pricing:
 
     def _expected_s(self, index: int, executions: Sequence[int]) -> float:
         """Return the seconds of one execution of a whole job, by the estimate."""
-        sets = [len(pub.values) for pub in self.plan.jobs[index].submission.pubs]
-        total = sum(count * one for count, one in zip(sets, executions, strict=True))
-        return expected_s(total) / total
+        job = self.plan.jobs[index]
+        sets = [len(pub.values) for pub in job.submission.pubs]
+        whole = [count * one for count, one in zip(sets, executions, strict=True)]
+        # What a calibration takes is shared by those that it is for.
+        return expected_s(sum(whole)) / sum(whole[: len(job.asked)])
 
 
 def _spent_s(job: JobResult, executions: Sequence[int]) -> float:

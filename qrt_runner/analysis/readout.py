@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from qrt_runner.circuits import measured_bits
 from qrt_runner.errors import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from qiskit import QuantumCircuit
 
 PATH: Final = "action.readout"
@@ -37,6 +38,16 @@ class ReadoutError:
     def contrast(self) -> float:
         """What is left of the difference between 0 and 1."""
         return 1.0 - self.one_for_zero - self.zero_for_one
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Probabilities of what is read (rows) of what was prepared (columns), shape (2, 2)."""
+        return np.array([[1.0 - self.one_for_zero, self.zero_for_one], [self.one_for_zero, 1.0 - self.zero_for_one]])
+
+    def variances(self, shots: int) -> np.ndarray:
+        """Return the variances of both probabilities where each state was prepared so often, shape (2,)."""
+        shares = np.array([self.one_for_zero, self.zero_for_one])
+        return np.asarray(shares * (1.0 - shares) / shots)
 
     def undone(self, signs: np.ndarray) -> np.ndarray:
         """Return what a read sign, 1 for 0 and -1 for 1, tells of Z without bias.

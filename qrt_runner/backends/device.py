@@ -41,7 +41,7 @@ class Device:
     gates: Target | None = None
     """What circuits are lowered to where that is less than the backend takes; None for the backend's own target."""
 
-    method: str = "another simulation method"
+    method: str = "backend.method"
     """What a user types in front of `=<method>` to choose another simulation method, for error texts."""
 
     section: str = ""
@@ -55,6 +55,9 @@ class Device:
 
     reads_evenly: bool = False
     """Whether 0 and 1 are misread alike, by the calibration's `readout_error`, as where noise is made of a target."""
+
+    pauli_noise: bool = False
+    """Whether a simulator's gate errors are the Pauli twirls of the device's."""
 
     numbers: tuple[int, ...] = ()
     """The number that each qubit of `gates` has on the backend, where those are a part of its qubits only."""

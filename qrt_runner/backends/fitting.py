@@ -88,6 +88,9 @@ def _check_stabilizer(device: Device, circuit: QuantumCircuit, values: np.ndarra
     path, remedy = "backend.method", f"{device.method}=automatic"
     if not is_clifford(circuit, values):
         given = f"stabilizer, for a circuit that is not Clifford on {device.name}"
+        if device.noisy:
+            # From level 2 on gates of two qubits are put together anew, of rotations that are Clifford only as a whole.
+            remedy = f"transpile.optimization_level=1 where every gate of the circuit itself is, or {remedy}"
         raise refuse(path, given, "stabilizer for Clifford circuits only", remedy)
     noise = getattr(runs_on.options, "noise_model", None)
     if noise is not None and "kraus" in _channels(noise.to_dict()["errors"]):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qiskit.circuit import ForLoopOp, IfElseOp, SwitchCaseOp, WhileLoopOp
 from qiskit.circuit.library import get_standard_gate_name_mapping
-from qiskit.providers import BackendV2, Options, QubitProperties
+from qiskit.providers import QubitProperties
 from qiskit.transpiler import InstructionProperties, Target
 
 from qrt_runner.backends.device import TIMING, Device
 from qrt_runner.backends.properties import by_name
-from qrt_runner.backends.simulators import part_of, settings_of
+from qrt_runner.backends.simulators import PARALLEL, Described, part_of, settings_of
 from qrt_runner.errors import refuse
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qrt_runner.backends.properties import Told
 
 _MARK: Final = "_snapshot"
+_TWIN: Final = "_twin"
 _CONTROL_FLOW: Final = {
     "if_else": IfElseOp,
     "for_loop": ForLoopOp,
@@ -68,30 +69,33 @@ def open_snapshot(section: config.Snapshot) -> Device:
     )
 
 
-class Recorded(BackendV2):
-    """What was recorded of a backend, as one to lower circuits to; it runs nothing: Aer takes its noise from it."""
+def twin_of(name: str, calibration: Mapping[str, Any], method: str) -> Device:
+    """Return a noisy simulator of a backend.
+
+    Args:
+        name: Name of the backend.
+        calibration: Of the qubits that will be used, as `Device.calibration` returns it.
+        method: Aer's simulation method.
+    """
+    backend = Recorded(f"{name}{_TWIN}", calibration)
+    settings = {"method": method, **PARALLEL}
+    path = "reference.method"
+    return Device(backend.name, backend, "simulator", noisy=True, settings=settings, method=path, shrinks=True)
+
+
+class Recorded(Described):
+    """What was recorded of a backend, as one to lower circuits to, with the properties that were recorded."""
 
     def __init__(self, name: str, calibration: Mapping[str, Any]) -> None:
-        """Make its target.
+        """Make its target, in which other qubits than those recorded have no gates.
 
         Args:
             name: Its own name, which is not that of the device.
             calibration: As `Device.calibration` returns it; without `target`, as older records are, the gates that
                 have an error are all there are.
         """
-        super().__init__(name=name)
+        super().__init__(name, _target_of(calibration))
         self._calibration = calibration
-        self._target = _target_of(calibration)
-
-    @property
-    def target(self) -> Target:
-        """The gates on the recorded qubits; other qubits have none."""
-        return self._target
-
-    @property
-    def max_circuits(self) -> None:
-        """No limit."""
-        return
 
     def properties(self) -> Recorded:
         """Return what gives the properties of its qubits and gates."""
@@ -102,14 +106,6 @@ class Recorded(BackendV2):
         qubits = {int(qubit): told for qubit, told in self._calibration["qubits"].items()}
         told = {"last_update_date": self._calibration.get("last_update"), "gates": self._calibration["gates"]}
         return {**told, "qubits": [qubits.get(qubit, []) for qubit in range(max(qubits) + 1)]}
-
-    @classmethod
-    def _default_options(cls) -> Options:
-        return Options()
-
-    def run(self, run_input: Any, **options: Any) -> Any:
-        """Not for running."""
-        raise NotImplementedError
 
 
 class _Misread(InstructionProperties):

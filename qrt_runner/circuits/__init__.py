@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from qiskit import qasm3, qpy
 
-from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_of, measured_bits
+from qrt_runner.circuits.measurement import for_counting, for_estimating, kind_of, measured_bits, steering_bits
 from qrt_runner.circuits.observables import Observables, is_diagonal, observables_of, operators_of
 from qrt_runner.circuits.parameters import ParameterSets, parameter_sets
 from qrt_runner.circuits.projection import Projection, clifford_projected, moved_files, without_moved
@@ -43,6 +43,7 @@ __all__ = [
     "moved_files",
     "open_circuit",
     "qpy_bytes",
+    "steering_bits",
     "values_of",
     "without_moved",
 ]

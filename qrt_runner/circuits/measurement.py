@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from qiskit import ClassicalRegister
+from qiskit.circuit import ClassicalRegister, Clbit
+from qiskit.circuit.classical import expr
 
 from qrt_runner.errors import refuse
 
@@ -80,6 +81,20 @@ def measured_bits(circuit: QuantumCircuit) -> Mapping[int, int]:
             if bit is not None:
                 owners[bit] = circuit.find_bit(qubit).index
     return {qubit: bit for qubit, bit in last.items() if bit is not None}
+
+
+def steering_bits(circuit: QuantumCircuit) -> set[int]:
+    """Return the classical bits that steer a circuit: those that control flow and variables read."""
+    found: set[int] = set()
+    for instruction in circuit.data:
+        if getattr(instruction.operation, "blocks", ()):
+            found |= {circuit.find_bit(bit).index for bit in instruction.clbits}
+        elif instruction.name == "store":
+            read = [variable.var for variable in expr.iter_vars(instruction.operation.rvalue)]
+            bits = [bit for one in read if isinstance(one, ClassicalRegister) for bit in one]
+            bits += [one for one in read if isinstance(one, Clbit)]
+            found |= {circuit.find_bit(bit).index for bit in bits}
+    return found
 
 
 def kind_of(circuit: QuantumCircuit) -> Literal["dynamic", "static"]:

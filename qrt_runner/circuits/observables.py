@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from qiskit.quantum_info import Pauli, SparsePauliOp
 
 from qrt_runner.config.fields import NAME_ALLOWED, OBSERVABLE_ALLOWED, Observable, is_observable_name
+from qrt_runner.config.projectors import in_paulis
 from qrt_runner.errors import ConfigError, Mistake, refuse
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def _from_file(name: str, value: Any, source: str) -> SparsePauliOp:
     try:
         return _operator(TypeAdapter(Observable).validate_python(value))
     except ValidationError:
-        raise refuse(path, repr(value), OBSERVABLE_ALLOWED, f"mend it in {source}") from None
+        instead = in_paulis(value)
+        remedy = f"write {instead} in {source}" if instead else f"mend it in {source}"
+        raise refuse(path, repr(value), OBSERVABLE_ALLOWED, remedy) from None
 
 
 def _real(operator: SparsePauliOp, path: str, source: str) -> SparsePauliOp:

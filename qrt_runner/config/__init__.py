@@ -25,7 +25,7 @@ from qrt_runner.config.parsing import (
     merged_mistakes,
     parse,
 )
-from qrt_runner.config.references import Ideal, Known, NoReference, Reference
+from qrt_runner.config.references import Ideal, Known, NoReference, Reference, Twin
 from qrt_runner.config.secrets import secrets_in, secrets_in_overrides
 from qrt_runner.config.sections import (
     Budget,
@@ -79,6 +79,7 @@ __all__ = [
     "Task",
     "Tracking",
     "Transpile",
+    "Twin",
     "Values",
     "Vendor",
     "caches_folder",

@@ -59,6 +59,8 @@ class AerNoisy(_Simulated):
     kind: Literal["aer_noisy"]
     name: Annotated[str, Field(min_length=1, examples=["fake_manila"])]
     """The fake device whose noise, gates and couplings are taken."""
+    noise: Literal["device", "pauli"]
+    """All of its noise, or the Pauli twirl of its gate errors, without relaxation of qubits that idle."""
 
 
 class Fake(_Limited):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+from qrt_runner.config.fields import PROJECTED
 from qrt_runner.errors import Mistake
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ _KINDS: Final = {
     "object": "a mapping",
     "null": "null",
 }
+
+_NO_PROJECTORS: Final = "and no projectors, whose readout errors cannot be mitigated"
 
 
 def mistakes_in(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> list[Mistake]:
@@ -58,8 +61,16 @@ def _mistake(detail: ErrorDetails, schema: Schema, data: Mapping[str, Any]) -> M
         return Mistake(path, "nothing", allowed, f"{path}={_example(here, schema)}")
     if detail["type"].startswith("union_tag") and "kind" in str(detail.get("ctx", {}).get("discriminator", "")):
         return _unknown_kind(path, given, here)
+    if detail["type"] == PROJECTED:
+        return Mistake(path, shown(given), f"{_allowed(here, schema)}, {_NO_PROJECTORS}", _in_paulis(path, detail))
     remedy = f"{path}={_example(here, schema, given)}"
     return Mistake(path, shown(given), _allowed(here, schema), remedy)
+
+
+def _in_paulis(path: str, detail: ErrorDetails) -> str:
+    """Return how an observable with projection operators is written without."""
+    instead = detail["ctx"]["instead"]
+    return f"'{path}={instead}'" if instead.startswith("{") else f"Pauli strings, of which {instead}"
 
 
 def _walk(loc: Sequence[int | str], data: Any) -> tuple[list[str], Any]:

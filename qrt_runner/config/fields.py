@@ -10,7 +10,12 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from qrt_runner.config.projectors import in_paulis
+
 PAULI_LETTERS: Final = "IXYZ"
+PROJECTED: Final = "projected"
+"""Kind of the error for an observable with projection operators; the same in Pauli strings is its `instead`."""
+
 _NAME: Final = r"^[A-Za-z0-9_\-.]*[A-Za-z0-9_\-][A-Za-z0-9_\-.]*$"
 NAME_ALLOWED: Final = "a name of letters, digits, _, - and ."
 OBSERVABLE_ALLOWED: Final = (
@@ -51,6 +56,8 @@ def _check_observable(value: Any) -> Any:
     paulis = all(term and set(term) <= set(PAULI_LETTERS) for term in terms)
     numbers = not isinstance(value, dict) or all(_is_finite(coefficient) for coefficient in value.values())
     if not terms or not paulis or not numbers or len({len(term) for term in terms}) != 1:
+        if (instead := in_paulis(value)) is not None:
+            raise PydanticCustomError(PROJECTED, "projection operators", {"instead": instead})
         raise PydanticCustomError("observable", "not an observable")
     return {value: 1.0} if isinstance(value, str) else {term: float(weight) for term, weight in value.items()}
 

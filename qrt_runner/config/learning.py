@@ -9,7 +9,6 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from qrt_runner.config.values import Section
-from qrt_runner.errors import Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,24 +70,3 @@ def with_learning(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def _with(task: Any, taken: Mapping[str, Any]) -> Any:
     mitigation = task.get("mitigation") if isinstance(task, dict) else None
     return {**task, "mitigation": {**taken, **mitigation}} if isinstance(mitigation, dict) else task
-
-
-def fractional_mistakes(data: Mapping[str, Any], options: Mapping[str, Any], path: str) -> list[Mistake]:
-    """Return that PEC or PEA are asked for on a device with fractional gates, whose layers no twirling fits.
-
-    Args:
-        data: The config as plain containers.
-        options: Those of the mitigation, without what is null.
-        path: Config path of the mitigation.
-    """
-    backend, resilience = data.get("backend"), options.get("resilience")
-    if not isinstance(backend, dict) or backend.get("use_fractional_gates") is not True:
-        return []
-    if not isinstance(resilience, dict):
-        return []
-    zne = resilience.get("zne")
-    amplifier = zne.get("amplifier") if isinstance(zne, dict) else None
-    if resilience.get("pec_mitigation") is not True and amplifier != "pea":
-        return []
-    given = f"{'PEC' if resilience.get('pec_mitigation') is True else 'PEA'} with fractional gates"
-    return [Mistake(path, given, "one of the two", "backend.use_fractional_gates=false")]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag, WithJsonSchema
 
+from qrt_runner.config.backends import Method
 from qrt_runner.config.explaining import nearest
 from qrt_runner.config.fields import ObservableName
 from qrt_runner.config.values import Section
@@ -55,7 +56,17 @@ class Known(Section):
     """observables by name, each with a number for all parameter sets, or with a list of one number for each"""
 
 
-Reference = Annotated[NoReference | Ideal | Known, Discriminator("kind")]
+class Twin(Section):
+    """What the same programs give on a noisy simulator made of the backend's calibration; and exact values."""
+
+    kind: Literal["twin"]
+    max_qubits: Annotated[int, Field(ge=1, le=28, examples=[20])]
+    """The widest circuit whose exact values are computed beside it; Clifford circuits go beyond it."""
+    method: Annotated[Method, Field(examples=["matrix_product_state"])]
+    """Aer's simulation method for the twin."""
+
+
+Reference = Annotated[NoReference | Ideal | Known | Twin, Discriminator("kind")]
 """What results are compared with."""
 
 
@@ -74,6 +85,29 @@ def reference_mistakes(data: Mapping[str, Any]) -> list[Mistake]:
         return [Mistake("reference.values", "{}", allowed, "'+reference.values={zz: 1.0}', or reference=none")]
     names = _observables(data)
     return [] if names is None else without_observable(values, names)
+
+
+def comparison_mistakes(data: Mapping[str, Any]) -> list[Mistake]:
+    """Return what does not go with the kind of reference.
+
+    Args:
+        data: The config as plain containers.
+    """
+    mistakes = []
+    if data.get("overview") == "ladder" and _kind(data, "reference") == "none":
+        given, allowed = "ladder, with nothing to tell errors by", "ladder beside a reference"
+        mistakes.append(Mistake("overview", given, allowed, "reference=ideal, or overview=side_by_side"))
+    if _kind(data, "reference") == "twin" and _kind(data, "backend") == "aer":
+        given = "twin, of an ideal simulator, which has no noise to be simulated"
+        allowed = "twin for backends with a calibration"
+        remedy = "reference=ideal, or a device such as backend=fake_manila"
+        mistakes.append(Mistake("reference", given, allowed, remedy))
+    return mistakes
+
+
+def _kind(data: Mapping[str, Any], name: str) -> Any:
+    section = data.get(name)
+    return section.get("kind") if isinstance(section, dict) else None
 
 
 def without_observable(values: Mapping[str, Any], names: Collection[str]) -> list[Mistake]:

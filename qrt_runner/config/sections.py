@@ -1,6 +1,7 @@
 """The config as frozen, strict sections, one class per group of `conf/`; knows pydantic only.
 
-No field has a default: defaults live in `conf/`, and the composed YAML is the complete record of what was asked.
+Fields have no defaults: defaults live in `conf/`, and the composed YAML is the complete record of what was asked. The
+exception is a field that came later and that YAML files of users' own may lack; it then means what was done before.
 """
 
 from __future__ import annotations
@@ -42,8 +43,11 @@ class Circuit(Section):
     """Named observables; empty takes those of the circuit file."""
     measure: Measure
     """`auto` measures all qubits where a counting mode finds no measurement; or `never`; or the qubits to measure."""
-    clifford: Annotated[bool, Field(examples=["true"])]
-    """Whether every angle is moved to the nearest one that leaves the circuit Clifford: exact values at any width."""
+    clifford: Annotated[bool, Field(examples=["true"])] = False
+    """Whether every angle is moved to the nearest one that leaves the circuit Clifford: exact values at any width.
+
+    Circuits that were declared before there was such a field have none.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -103,7 +107,25 @@ class Session(Section):
 class Mitigation(Section):
     """Which suppression and mitigation is asked for."""
 
-    kind: Literal["none", "level_0", "level_1", "level_2", "dd", "twirl", "trex", "zne", "pea", "pec", "custom"]
+    kind: Literal[
+        "none",
+        "level_0",
+        "level_1",
+        "level_2",
+        "dd",
+        "twirl",
+        "trex",
+        "zne",
+        "pea",
+        "pec",
+        "m3",
+        "suppression",
+        "suppression_trex",
+        "strong",
+        "custom",
+    ]
+    readout: Annotated[Literal["as_measured", "m3"], Field(examples=["as_measured"])] = "as_measured"
+    """Counts as they are measured, or corrected (M3) by the readout errors that each job measures for itself."""
     options: Annotated[dict[str, JsonValue], AfterValidator(without_unset)]
     """The runtime's own option models, by their own names; what is null is left to the platform's default."""
     noise_model: NoiseSource
@@ -180,8 +202,9 @@ class Replay(Section):
     kind: Literal["replay"]
     observables: dict[ObservableName, Observable]
     """Asked instead of those that the run asked for; empty for the same ones."""
-    readout: Annotated[Literal["as_measured", "calibration"], Field(examples=["calibration"])]
-    """Counts as they were measured, or corrected by the readout errors of the device's calibration at run time."""
+    readout: Annotated[Literal["as_asked", "as_measured", "calibration"], Field(examples=["calibration"])]
+    """Counts as the run asked for them, as they were measured, or corrected by the readout errors of the device's
+    calibration at run time."""
 
 
 class Compare(Section):

@@ -157,7 +157,8 @@ def computed(job: Job, spans: tuple[Span, ...], raw: RawResult, told: Mapping[st
         pubs = mode_named(job.mode).read(part_of(job, spans).submission, raw)
     except Exception as error:  # noqa: BLE001 - a result that cannot be read is kept, and fails its own points only
         return _result(job, spans, told, error=f"its result is kept and cannot be read: {_words(error)}")
-    return replace(_result(job, spans, told), pubs=tuple(pubs))
+    asked, calibration = tuple(pubs[: len(spans)]), pubs[len(spans) :]
+    return replace(_result(job, spans, told), pubs=asked, calibration=calibration[0].counts if calibration else None)
 
 
 def _completes(attempt: Attempt, orders: Orders) -> bool:

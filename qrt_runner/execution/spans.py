@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 
 
 def spans_of(job: Job) -> tuple[Span, ...]:
-    """Return all parameter sets of a job."""
-    return tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(job.submission.pubs))
+    """Return all parameter sets of a job that tasks asked for."""
+    return tuple(Span(pub, 0, len(one.values)) for pub, one in enumerate(job.asked))
 
 
 def part_of(job: Job, spans: tuple[Span, ...]) -> Job:
-    """Return the job that runs only these parameter sets of a planned job."""
+    """Return the job that runs only these parameter sets of a planned job, and its calibration where it has one."""
     if spans == spans_of(job):
         return job
     whole = job.submission.pubs
     pubs = tuple(replace(whole[span.pub], values=whole[span.pub].values[span.start : span.stop]) for span in spans)
-    return replace(job, submission=replace(job.submission, pubs=pubs))
+    calibration = whole[len(job.asked) :]
+    return replace(job, submission=replace(job.submission, pubs=(*pubs, *calibration)))
 
 
 def without(spans: Sequence[Span], taken: Sequence[Span]) -> tuple[Span, ...]:

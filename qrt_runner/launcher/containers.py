@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from qrt_runner.errors import ConfigError, refuse
+from qrt_runner.errors import QrtError, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,6 +118,7 @@ def data_of(found: Container | OmegaConfBaseException) -> Container:
 
     Raises:
         ConfigError: Where an interpolation did not resolve.
+        QrtError: Where a resolver of ours refused.
     """
     if isinstance(found, OmegaConfBaseException):
         if (refusal := _refusal_in(found)) is not None:
@@ -129,9 +130,9 @@ def data_of(found: Container | OmegaConfBaseException) -> Container:
     return data
 
 
-def _refusal_in(error: BaseException | None) -> ConfigError | None:
+def _refusal_in(error: BaseException | None) -> QrtError | None:
     """Return the refusal of one of our own resolvers, which omegaconf wraps in an error of its own."""
-    while error is not None and not isinstance(error, ConfigError):
+    while error is not None and not isinstance(error, QrtError):
         error = error.__cause__ or error.__context__
     return error
 

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from qrt_runner.launcher.templates import Composed, Template
 
 
-_RUN_WIDE: Final = ("name", "tracking", "action", "run", "runs", "sweep", "resume", "reuse", "journal", "budget")
+_RUN_WIDE: Final = (
+    "name",
+    "tracking",
+    "action",
+    "run",
+    "runs",
+    "overview",
+    "sweep",
+    "resume",
+    "reuse",
+    "journal",
+    "budget",
+)
 
 
 def check_composed(points: Sequence[Composed]) -> None:

@@ -7,6 +7,7 @@ for another calibration is another config.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 
     from omegaconf import DictConfig
 
+    from qrt_runner.tracking import KeptRun, Record
+
 _PATH: Final = "backend.run"
 _FILE: Final = "calibration.json"
+_RECORDED: Final = f"a {_FILE} as runs record it"
+_OTHER: Final = f"{_PATH}=<id of another run>"
 _NEEDED: Final = (
     "T1",
     "T2",
@@ -47,22 +52,23 @@ def recorded(run_path: str, journal_path: str, *, _root_: DictConfig) -> str:
 
     Raises:
         ConfigError: Where there is no such run, or it has no calibration.
+        JournalError: Where only the journal knows it, and cannot be read.
     """
     wanted, journal = (OmegaConf.select(_root_, path) for path in (run_path, journal_path))
     if wanted in (None, ""):
         return ""
     from qrt_runner.tracking import merged_calibration
 
-    run, found = _found(str(wanted), Path(str(journal)))
-    names = sorted({str(one.get("backend")) for one in found})
-    if len(names) > 1:
-        given, remedy = f"{wanted}, a run on {', '.join(names)}", f"{_PATH}=<{_FILE} of one of its tasks>"
-        raise refuse(_PATH, given, "a run on one backend", remedy)
     try:
+        run, found = _found(str(wanted), Path(str(journal)))
+        names = sorted({str(one.get("backend")) for one in found})
+        if len(names) > 1:
+            given, remedy = f"{wanted}, a run on {', '.join(names)}", f"{_PATH}=<{_FILE} of one of its tasks>"
+            raise refuse(_PATH, given, "a run on one backend", remedy)
         return json.dumps({"run": run, **_needed(merged_calibration(found))}, separators=(",", ":"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         given = f"{wanted}, whose calibration cannot be read ({type(error).__name__}: {error})"
-        raise refuse(_PATH, given, f"a {_FILE} as runs record it", f"{_PATH}=latest") from error
+        raise refuse(_PATH, given, _RECORDED, _OTHER) from error
 
 
 def _found(wanted: str, journal: Path) -> tuple[str, list[dict[str, Any]]]:
@@ -83,11 +89,9 @@ def _read(file: Path) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
         told = "it holds no mapping"
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         told = str(error)
-    raise refuse(
-        _PATH, f"{file}, which is not a calibration ({told})", f"a {_FILE} as runs record it", f"{_PATH}=latest"
-    )
+    raise refuse(_PATH, f"{file}, which is not a calibration ({told})", _RECORDED, _OTHER)
 
 
 def _kept(wanted: str) -> tuple[str, list[dict[str, Any]]] | None:
@@ -99,7 +103,7 @@ def _kept(wanted: str) -> tuple[str, list[dict[str, Any]]] | None:
 
     if wanted == "latest":
         for run in reversed(kept_runs()):
-            records = [record for record in run.records() if record.params.get("backend.kind") != "snapshot"]
+            records = (record for record in _records(run) if record.params.get("backend.kind") != "snapshot")
             if found := calibrations_of(records):
                 return run.id, found
         return None
@@ -108,6 +112,14 @@ def _kept(wanted: str) -> tuple[str, list[dict[str, Any]]] | None:
         return kept.id, calibrations_of(kept.records())
     except ConfigError:
         return None
+
+
+def _records(run: KeptRun) -> list[Record]:
+    """Return what is kept of a run's tasks; where some of it is gone, that is told of `backend.run`."""
+    try:
+        return list(run.records())
+    except ConfigError as error:
+        raise ConfigError(replace(mistake, path=_PATH) for mistake in error.mistakes) from error
 
 
 def _planned(wanted: str, folder: Path) -> list[dict[str, Any]]:

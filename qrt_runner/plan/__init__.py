@@ -3,6 +3,7 @@
 Knows the modules above it; knows neither Hydra nor MLflow, and submits nothing.
 """
 
+from qrt_runner.plan.calibrating import prepared, read_bits
 from qrt_runner.plan.compiling import compile_plan
 from qrt_runner.plan.identity import request_key, task_keys
 from qrt_runner.plan.learning import with_model
@@ -24,6 +25,8 @@ __all__ = [
     "away",
     "compile_plan",
     "packed",
+    "prepared",
+    "read_bits",
     "reopened_device",
     "request_key",
     "stored_calibrations",

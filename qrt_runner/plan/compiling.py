@@ -17,6 +17,7 @@ from qrt_runner.circuits import LogicalCircuit, ask, values_of
 from qrt_runner.config import fingerprint
 from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.modes import Pub, Submission
+from qrt_runner.plan.calibrating import Calibrating, calibrating_for
 from qrt_runner.plan.costs import SetCost, cost_of, sets_at_once
 from qrt_runner.plan.grouping import group_key, notes_of
 from qrt_runner.plan.identity import Asked, keys_of
@@ -82,6 +83,7 @@ class _Terms:
     sets_at_once: float
     job_key: str
     pub_key: str
+    calibrating: Calibrating
     learning: Learning | None
     """Where its noise model is from, where it needs one."""
 
@@ -174,6 +176,7 @@ class _Compiler:
             limits=document.backend.limits,
             session=task.session,
             group_key=group_key(task.session, program.device, point.index, ready.name),
+            calibrating=terms.calibrating,
             learning=terms.learning,
         )
 
@@ -199,6 +202,8 @@ class _Compiler:
         most = program.device.backend.max_circuits if mode == "raw" and program.device.where == "vendor" else None
         physical = program.lowered.used if program.device.shrinks else ()
         given = [task.mode.model_dump(mode="json"), options.model_dump(mode="json") if options is not None else None]
+        given.append(task.mitigation.readout)
+        calibrating = calibrating_for(program, task, document, ledger)
         learning = learning_of(task.mitigation, options, program, backend, self.loaded)
         learned = [learning.key] if learning is not None else []
         job_key = json.dumps(
@@ -208,11 +213,12 @@ class _Compiler:
             program=program,
             sent=sent,
             options=options,
-            ledger=ledger,
+            ledger=calibrating.ledger,
             cost=cost,
-            sets_at_once=sets_at_once(cost, backend.limits, most),
+            sets_at_once=sets_at_once(cost, backend.limits, most, calibrating.beside),
             job_key=job_key,
             pub_key=pub_key,
+            calibrating=calibrating,
             learning=learning,
         )
 

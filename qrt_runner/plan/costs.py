@@ -52,6 +52,24 @@ class SetCost:
     """What the PUB sends however many sets it has."""
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a job carries besides its tasks' parameter sets: the calibration of its readout."""
+
+    circuits: int = 0
+    executions: int = 0
+    payload_bytes: float = 0.0
+    memory_bytes: float = 0.0
+
+    @property
+    def told(self) -> str:
+        """In words, for error texts."""
+        return " and the readout calibration (m3)" if self.circuits else ""
+
+
+_NOTHING: Final = Beside()
+
+
 def cost_of(
     mode: str,
     circuit: QuantumCircuit,
@@ -95,24 +113,38 @@ def times_expected_s(seconds: float, factor: float) -> float:
     return seconds if seconds <= _OVERHEAD_S else _OVERHEAD_S + factor * (seconds - _OVERHEAD_S)
 
 
-def sets_at_once(cost: SetCost, limits: Limits, max_circuits: int | None = None) -> float:
+def sets_at_once(cost: SetCost, limits: Limits, max_circuits: int | None = None, beside: Beside = _NOTHING) -> float:
     """Return how many parameter sets of a PUB fit into a job of their own; infinite without limits.
+
+    Args:
+        cost: What each of them costs.
+        limits: Of one job; those of PUBs and parameter sets are about what tasks ask for.
+        max_circuits: So many circuits the backend takes at once, whatever they are for.
+        beside: What the job carries besides.
 
     Raises:
         ConfigError: Where not even one does.
     """
-    if limits.executions is not None and cost.executions > limits.executions:
-        raise _too_large("executions", f"{cost.executions} of a single parameter set", limits.executions, "fewer shots")
-    if limits.payload_mib is not None and cost.fixed_payload_bytes + cost.payload_bytes > limits.payload_mib * _MIB:
-        sent = (cost.fixed_payload_bytes + cost.payload_bytes) / _MIB
-        raise _too_large("payload_mib", f"{sent:.3g} MiB of a single circuit", limits.payload_mib, "a smaller circuit")
-    room = [float(limit) for limit in (limits.parameter_sets, max_circuits) if limit is not None]
+    fixed_bytes = cost.fixed_payload_bytes + beside.payload_bytes
+    if limits.executions is not None and (executions := cost.executions + beside.executions) > limits.executions:
+        given = f"{executions} of a single parameter set{beside.told}"
+        raise _too_large("executions", given, limits.executions, "fewer shots")
+    if limits.payload_mib is not None and fixed_bytes + cost.payload_bytes > limits.payload_mib * _MIB:
+        given = f"{(fixed_bytes + cost.payload_bytes) / _MIB:.3g} MiB of a single circuit{beside.told}"
+        raise _too_large("payload_mib", given, limits.payload_mib, "a smaller circuit")
+    if max_circuits is not None and max_circuits <= beside.circuits:
+        given = f"m3, of which a job has {beside.circuits + 1} circuits"
+        allowed = f"at most {max_circuits} circuits a job on this backend"
+        raise refuse("mitigation.readout", given, allowed, "mitigation=none, or fewer qubits")
+    room = [float(limits.parameter_sets)] if limits.parameter_sets is not None else []
+    if max_circuits is not None:
+        room.append(max_circuits - beside.circuits)
     if limits.executions is not None:
-        room.append(limits.executions / cost.executions)
+        room.append((limits.executions - beside.executions) / cost.executions)
     if limits.payload_mib is not None and cost.payload_bytes:
-        room.append((limits.payload_mib * _MIB - cost.fixed_payload_bytes) / cost.payload_bytes)
+        room.append((limits.payload_mib * _MIB - fixed_bytes) / cost.payload_bytes)
     if limits.memory_mib is not None:
-        room.append(limits.memory_mib * _MIB / cost.memory_bytes)
+        room.append((limits.memory_mib * _MIB - beside.memory_bytes) / cost.memory_bytes)
     return max(math.floor(least), 1) if (least := min(room, default=math.inf)) != math.inf else least
 
 

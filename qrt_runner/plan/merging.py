@@ -21,9 +21,11 @@ from qrt_runner.plan.records import Job, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from qrt_runner.config import Limits, Session
     from qrt_runner.modes import Pub, Submission
+    from qrt_runner.plan.calibrating import Calibrating
     from qrt_runner.plan.costs import SetCost
     from qrt_runner.plan.learning import Learning
     from qrt_runner.plan.records import Group
@@ -60,6 +62,9 @@ class Wanted:
     group_key: str
     """Equal for what shares a session group; empty where there is none."""
 
+    calibrating: Calibrating | None = None
+    """Of which qubits its job measures the readout, and how; None where it does not ask for M3."""
+
     learning: Learning | None = None
     """Where its noise model is from, where its mitigation needs one."""
 
@@ -67,6 +72,11 @@ class Wanted:
     def values(self) -> np.ndarray:
         """Its parameter values, shape (sets, parameters)."""
         return self.template.pubs[0].values
+
+    @property
+    def calibrated(self) -> tuple[int, ...]:
+        """The qubits whose readout its job measures for it."""
+        return self.calibrating.qubits if self.calibrating is not None else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,16 +136,24 @@ def _owners(one: Wanted) -> np.ndarray:
 def _packed(chunks: Iterable[_Chunk]) -> list[list[_Chunk]]:
     """Fill jobs one after the other, each until the next PUB would exceed a limit."""
     jobs: list[list[_Chunk]] = []
-    load = np.zeros(5)
+    load, qubits = np.zeros(5), set[int]()
     for chunk in chunks:
-        added = _load(chunk)
-        if jobs and (load + added <= _most(chunk.like.limits)).all():
+        added, together = _load(chunk), qubits.union(chunk.like.calibrated)
+        if jobs and (load + added + _beside(chunk.like, together) <= _most(chunk.like.limits)).all():
             jobs[-1].append(chunk)
-            load += added
+            load, qubits = load + added, together
         else:
             jobs.append([chunk])
-            load = added
+            load, qubits = added, {*chunk.like.calibrated}
     return jobs
+
+
+def _beside(like: Wanted, qubits: AbstractSet[int]) -> np.ndarray:
+    """Return what the calibration of qubits adds to a job, as `_load`; PUBs and sets are limited of those asked for."""
+    if not qubits or like.calibrating is None:
+        return np.zeros(5)
+    beside = like.calibrating.of(tuple(sorted(qubits))).beside
+    return np.array([0, 0, beside.executions, beside.payload_bytes / _MIB, beside.memory_bytes / _MIB], dtype=float)
 
 
 def _load(chunk: _Chunk) -> np.ndarray:
@@ -155,9 +173,13 @@ def _job(index: int, chunks: Sequence[_Chunk]) -> Job:
     first = chunks[0].like
     pubs = tuple(_pub(chunk) for chunk in chunks)
     executions = sum(len(chunk.values) * chunk.like.cost.executions for chunk in chunks)
+    qubits = tuple(sorted({qubit for chunk in chunks for qubit in chunk.like.calibrated}))
+    if qubits and first.calibrating is not None:
+        calibration = first.calibrating.of(qubits)
+        pubs, executions = (*pubs, calibration.pub), executions + calibration.beside.executions
     # What is simulated here costs no quantum time.
     seconds = 0.0 if first.template.device.where == "simulator" else expected_s(executions)
-    return Job(index, first.mode, replace(first.template, pubs=pubs), expected_s=seconds)
+    return Job(index, first.mode, replace(first.template, pubs=pubs), expected_s=seconds, calibrated=qubits)
 
 
 def _pub(chunk: _Chunk) -> Pub:

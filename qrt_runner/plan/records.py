@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qrt_runner.backends import Device
     from qrt_runner.circuits import LogicalCircuit, ParameterSets
     from qrt_runner.errors import ConfigError
-    from qrt_runner.modes import Submission
+    from qrt_runner.modes import Pub, Submission
     from qrt_runner.results import Comparison, Ledger, Point
     from qrt_runner.sessions import SessionRequest
     from qrt_runner.transpilation import Lowered
@@ -73,8 +73,16 @@ class Job:
     expected_s: float = 0.0
     """Quantum seconds that it is expected to take; 0 on simulators."""
 
+    calibrated: tuple[int, ...] = ()
+    """Physical qubits whose readout the last PUB measures, in the order of its bits; empty without such a PUB."""
+
     needs: int | None = None
     """Index of the job that learns the noise model it is submitted with; None where it needs none, or has one."""
+
+    @property
+    def asked(self) -> tuple[Pub, ...]:
+        """The PUBs that tasks asked for: all but that of a calibration."""
+        return self.submission.pubs[:-1] if self.calibrated else self.submission.pubs
 
 
 @dataclass(frozen=True)

@@ -205,8 +205,9 @@ class _Restorer:
             submission = Submission(
                 device, runs_on, pubs, one["shots"], one["seed"], options, qubits=qubits, noise=noise
             )
-            # A plan of an earlier version has neither models nor jobs that learn them.
-            yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"], one.get("needs"))
+            # A plan of an earlier version has neither calibrations nor models nor jobs that learn them.
+            beside = {"calibrated": tuple(one.get("calibrated", ())), "needs": one.get("needs")}
+            yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"], **beside)
 
     def _group(self, one: Stored) -> Group:
         asked = SessionRequest(**one["asked"])

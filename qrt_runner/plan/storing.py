@@ -169,6 +169,7 @@ class _Packer:
             "shots": sent.shots,
             "seed": sent.seed,
             "options": None if sent.options is None else self.options.number(sent.options),
+            "calibrated": job.calibrated,
             "needs": job.needs,
             "noise": None if sent.noise is None else self.noise.number(sent.noise),
         }

@@ -60,7 +60,7 @@ def run(request: Request, announce: Callable[[str], None], show: Callable[[TaskR
     outcome = Outcome(new_id())
     with Journal(request.journal) as journal:
         outcome.troubles += reconcile_dead(journal)
-        with at_work(journal, request, outcome) as work:
+        with at_work(journal, request, outcome, announce) as work:
             if outcome.there:
                 announce(f"carrying on with run {outcome.run}: {outcome.there}")
             waits = request.waits

@@ -83,7 +83,7 @@ def _replay(document: Document, journal: Journal, asked: Looking) -> Acted:
     assert isinstance(document.action, Replay)
     outcome = replay(journal, document.action, asked)
     assert outcome.kept is not None
-    lines = [f"a replay of run {outcome.kept.replay_of}", *where(outcome.kept, asked.tracking)]
+    lines = [*outcome.overview, f"a replay of run {outcome.kept.replay_of}", *where(outcome.kept, asked.tracking)]
     return Acted(lines, outcome.troubles, outcome.exit_code)
 
 
@@ -110,7 +110,7 @@ def _together(outcomes: Sequence[Outcome], lines: Sequence[str]) -> Acted:
 def _said(outcome: Outcome) -> list[str]:
     kept = outcome.kept
     assert kept is not None
-    lines = [f"run {kept.id}: {len(kept.logged)} tasks are in MLflow, experiment {kept.experiment}"]
+    lines = [*outcome.overview, f"run {kept.id}: {len(kept.logged)} tasks are in MLflow, experiment {kept.experiment}"]
     if outcome.left:
         lines.append(f"run {kept.id}: {outcome.left} tasks are not done yet")
     return lines

@@ -16,6 +16,7 @@ from qrt_runner.journal import is_held
 from qrt_runner.plan import stored_points
 from qrt_runner.runner.finishing import finish
 from qrt_runner.runner.outcome import Outcome, new_id
+from qrt_runner.runner.overview import PLACES
 from qrt_runner.runner.recording import TABLE, Recording
 from qrt_runner.runner.reusing import reused_results
 from qrt_runner.runner.scattering import failed_point, scatter
@@ -171,4 +172,5 @@ def _log(kept: KeptRun, tracking: Tracking) -> None:
         rows = sorted((row for record in kept.records() for row in swept_rows(record)), key=lambda row: row["point"])
         files[TABLE] = parquet_of(rows)
         kept.put(TABLE, files[TABLE])
+        files |= {place: file.read_bytes() for place in PLACES if (file := kept.folder / place).is_file()}
     log_run(kept, tracking.uri, files)

@@ -6,6 +6,7 @@ from the journal.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +18,7 @@ from qrt_runner.runner.contrasting import Contrast, report_of, tables_of, writte
 from qrt_runner.runner.differing import counts_differences, matched, value_differences
 from qrt_runner.runner.drifting import config_changes, drifts, version_changes
 from qrt_runner.runner.reusing import by_place, results_of, reused_results
-from qrt_runner.runner.showing import tabled
+from qrt_runner.runner.telling import tabled
 from qrt_runner.tracking import Records, as_json, find_kept, write_private
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def compare(journal: Journal, wanted: Sequence[str], asked: Looking) -> list[str
     runs = [_recorded(journal, one, asked) for one in wanted or _latest_two(journal)]
     if len({run.id for run in runs}) < max(2, len(runs)):
         raise refuse(_PATH, ", ".join(run.id for run in runs), "at least two runs, each once", _REMEDY)
-    contrasts = [_contrast(runs[0], run) for run in runs[1:]]
+    contrasts = [_contrast_of(runs[0], run) for run in runs[1:]]
     tables = [tables_of(contrast) for contrast in contrasts]
     report = {"runs": [run.id for run in runs], "pairs": [report_of(contrast) for contrast in contrasts]}
     write_private(asked.folder / f"{_NAME}.json", as_json(report))
@@ -70,6 +71,15 @@ def _latest_two(journal: Journal) -> list[str]:
         given = f"nothing, and there is {'one run' if known else 'no run'} in {journal.folder}"
         raise refuse(_PATH, given, "at least two runs", _REMEDY)
     return known
+
+
+def _contrast_of(first: Recorded, second: Recorded) -> Contrast:
+    try:
+        return _contrast(first, second)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        given = f"{first.id} and {second.id}, of which something that was kept is damaged"
+        told = f"{given} ({type(error).__name__}: {error})"
+        raise refuse(_PATH, told, "runs whose files are as they were kept", "restore them from a copy") from error
 
 
 def _contrast(first: Recorded, second: Recorded) -> Contrast:
@@ -98,8 +108,8 @@ def _recorded(journal: Journal, wanted: str, asked: Looking) -> Recorded:
     except (ConfigError, IndexError):
         run = None
     kept = _kept(wanted) if run is None else _kept_of(run)
-    if kept is not None:
-        return _whole(kept.id, kept.title, list(kept.records()))
+    if kept is not None and (records := _records(kept, needed=run is None)) is not None:
+        return _whole(kept.id, kept.title, records)
     if run is None:
         known = ", ".join(one.id for one in chosen(journal, "all")[-5:]) or "none yet"
         raise refuse(_PATH, wanted, f"ids or folders of recorded runs ({known}), or latest", _REMEDY)
@@ -113,17 +123,31 @@ def _whole(run: str, title: str, records: Sequence[Record]) -> Recorded:
     return Recorded(run, title, done)
 
 
+def _records(kept: KeptRun, *, needed: bool) -> list[Record] | None:
+    """Return what is kept of a run's tasks; None where some of it is gone and the journal can tell it again."""
+    try:
+        return list(kept.records())
+    except ConfigError:
+        if needed:
+            raise
+        return None
+
+
 def _kept(wanted: str) -> KeptRun | None:
     try:
         return find_kept(wanted)
     except ConfigError:
+        if Path(wanted).is_dir():
+            raise
         return None
 
 
 def _kept_of(run: RunEntry) -> KeptRun | None:
-    """Return what is kept of a run; None where its folder is gone, or holds another by now."""
-    found = _kept(run.folder) if (Path(run.folder) / "run.json").is_file() else _kept(run.id)
-    return found if found is not None and found.id == run.id else None
+    """Return what is kept of a run; None where its folder is gone or damaged, or holds another by now."""
+    with suppress(ConfigError):
+        found = find_kept(run.folder if (Path(run.folder) / "run.json").is_file() else run.id)
+        return found if found.id == run.id else None
+    return None
 
 
 def _computed(journal: Journal, run: RunEntry) -> list[Record]:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _MOST_ROWS: Final = 40
 """Of a longer table a terminal shows so many rows: those that differ the most."""
 
+_NOTHING: Final = (
+    "no result in common: other observables, other parameter values, or counts of other numbers of bits were measured"
+)
+
+_MOST_PARAMETERS: Final = 3
+
 Row = tuple[str, ...]
 Draw = Callable[[Sequence[str], Sequence[Row]], list[str]]
 """Draws a table as lines."""
@@ -67,6 +73,7 @@ class Table:
 def tables_of(contrast: Contrast) -> list[Table]:
     """Return all that is told of two runs."""
     results = [_values(contrast.values), _counts(contrast.counts)]
+    results += [] if any(results) else [Table([_NOTHING])]
     drifted = [_drift(one) for one in contrast.drifts]
     besides = [_changes("config", contrast.config, contrast.tasks), _changes("versions", contrast.versions, 0)]
     return [_heading(contrast), *(table for table in (*results, *drifted, *besides) if table is not None)]
@@ -124,7 +131,7 @@ def _values(found: Sequence[ValueDifference]) -> Table | None:
     rows = [
         (
             one.task,
-            *_set(one.parameters),
+            parameters,
             one.observable,
             with_error(*one.first),
             with_error(*one.second),
@@ -132,7 +139,7 @@ def _values(found: Sequence[ValueDifference]) -> Table | None:
             f"{one.found.sigmas:.1f}",
             _verdict(significant=one.found.is_significant),
         )
-        for one in found
+        for one, parameters in zip(found, _sets([one.parameters for one in found]), strict=True)
     ]
     significant = sum(one.found.is_significant for one in found)
     words = f"{significant} of {len(found)} expectation values differ by more than {MOST_SIGMAS:g} standard errors"
@@ -140,7 +147,7 @@ def _values(found: Sequence[ValueDifference]) -> Table | None:
     untold = sum(math.isnan(one.found.sigmas) for one in found)
     words += f" ({untold} have no finite one)" if untold else ""
     weights = [0.0 if math.isnan(one.found.sigmas) else abs(one.found.sigmas) for one in found]
-    return Table([f"{words}; {_by_chance(len(found))}"], titles, rows, weights)
+    return Table([f"{words}; {_by_chance(len(found) - untold)}"], titles, rows, weights)
 
 
 def _counts(found: Sequence[CountsDifference]) -> Table | None:
@@ -149,7 +156,7 @@ def _counts(found: Sequence[CountsDifference]) -> Table | None:
     rows = [
         (
             one.task,
-            *_set(one.parameters),
+            parameters,
             f"{one.shots[0]}, {one.shots[1]}",
             f"{one.variation.value:.4f}",
             _expected(one.variation),
@@ -158,7 +165,7 @@ def _counts(found: Sequence[CountsDifference]) -> Table | None:
             f"{one.variation.chance:.3f}",
             _verdict(significant=one.variation.is_significant),
         )
-        for one in found
+        for one, parameters in zip(found, _sets([one.parameters for one in found]), strict=True)
     ]
     significant = sum(one.variation.is_significant for one in found)
     words = (
@@ -170,6 +177,10 @@ def _counts(found: Sequence[CountsDifference]) -> Table | None:
 
 
 def _drift(drift: Drift) -> Table:
+    if not all(drift.recorded):
+        place = "second" if drift.recorded[0] else "first"
+        told = f"the {place} run recorded no calibration of {drift.backends[drift.recorded.index(False)]}"
+        return Table([f"T1, T2, readout and two-qubit errors: {told}"])
     names = " and then ".join(
         f"{name}, calibrated {date}" for name, date in zip(drift.backends, drift.dates, strict=True)
     )
@@ -195,8 +206,19 @@ def _changes(what: str, changes: Sequence[Change], tasks: int) -> Table | None:
     return Table([], titles, rows) if tasks else Table([], titles[:-1], [row[:-1] for row in rows])
 
 
-def _set(parameters: Set) -> tuple[str]:
-    return (", ".join(f"{name}={value:.6g}" for name, value in parameters) or "-",)
+def _sets(found: Sequence[Set]) -> list[str]:
+    """Return what tells parameter sets from each other: a few parameters, first those with several values."""
+    values: dict[str, set[float]] = {}
+    for parameters in found:
+        for name, value in parameters:
+            values.setdefault(name, set()).add(value)
+    return [_few(sorted(parameters, key=lambda one: len(values[one[0]]) == 1)) for parameters in found]
+
+
+def _few(parameters: Sequence[tuple[str, float]]) -> str:
+    told = [f"{name}={value:.6g}" for name, value in parameters[:_MOST_PARAMETERS]]
+    more = len(parameters) - len(told)
+    return ", ".join([*told, *([f"and {more} more"] if more else [])]) or "-"
 
 
 def _by_chance(count: int) -> str:

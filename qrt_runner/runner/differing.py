@@ -56,11 +56,11 @@ def value_differences(pair: Matched) -> Iterator[ValueDifference]:
 
 
 def counts_differences(pair: Matched) -> Iterator[CountsDifference]:
-    """Give the counts that both records of a task have, over all registers together."""
+    """Give the counts of equally many bits that both records of a task have, over all registers together."""
     first, second = (_counts(record) for record in pair)
     for parameters, one in first.items():
         other = second.get(parameters, {})
-        if one and other:
+        if one and other and _bits(one) == _bits(other):
             shots = sum(one.values()), sum(other.values())
             yield CountsDifference(pair[0].key, parameters, shots, *distances(one, other))
 
@@ -100,6 +100,10 @@ def _counts(record: Record) -> dict[Set, Mapping[str, int]]:
         by_register = json.loads(artifacts.get("counts.json", b"[]"))
         joint = [next(iter(counts.values()), {}) for counts in by_register]
     return {sets[index]: counts for index, counts in enumerate(joint) if index in sets}
+
+
+def _bits(counts: Mapping[str, int]) -> int:
+    return len(next(iter(counts)).replace(" ", ""))
 
 
 def _sets(record: Record) -> dict[int, Set]:

@@ -69,9 +69,12 @@ class Drift:
     alone: tuple[tuple[str, ...], tuple[str, ...]]
     """Qubits that only one of them used."""
 
+    recorded: tuple[bool, bool] = (True, True)
+    """Whether the runs recorded a calibration; where one of them did not, nothing is compared."""
+
 
 def drifts(tasks: Sequence[Matched]) -> list[Drift]:
-    """Return what changed of the calibration, for each pair of backends that tasks ran on."""
+    """Return what changed of the calibration, for each pair of backends of which at least one has any."""
     together: dict[tuple[str, str], list[Matched]] = {}
     for pair in tasks:
         together.setdefault((pair[0].tags["qrt.backend"], pair[1].tags["qrt.backend"]), []).append(pair)
@@ -80,6 +83,9 @@ def drifts(tasks: Sequence[Matched]) -> list[Drift]:
         first, second = (calibrations_of(pair[side] for pair in pairs) for side in (0, 1))
         if first and second:
             found.append(_drift(backends, merged_calibration(first), merged_calibration(second)))
+        elif first or second:
+            dates = [_date(merged_calibration(one)) if one else "" for one in (first, second)]
+            found.append(Drift(backends, (dates[0], dates[1]), (), 0, ((), ()), (bool(first), bool(second))))
     return found
 
 
@@ -108,9 +114,13 @@ def _drift(backends: tuple[str, str], first: Mapping[str, Any], second: Mapping[
     changes = tuple(
         Change(name, ours[name][0], theirs[name][0], ours[name][1]) for name in both if ours[name] != theirs[name]
     )
-    dates = str(first.get("last_update")), str(second.get("last_update"))
+    dates = _date(first), _date(second)
     only = [sorted(one["qubits"].keys() - other["qubits"].keys(), key=int) for one, other in _either(first, second)]
     return Drift(backends, dates, changes, len(both) - len(changes), (tuple(only[0]), tuple(only[1])))
+
+
+def _date(calibration: Mapping[str, Any]) -> str:
+    return str(calibration.get("last_update") or "at a time not told")
 
 
 def _either(first: Any, second: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:

@@ -61,7 +61,7 @@ def check_objective(experiment: Experiment, *, needed: bool) -> None:
 
 def objectives(observables: Sequence[str], reference: str, *, counting: bool) -> list[str]:
     """Return the metrics that a task will have, by its observables, its mode and the kind of its reference."""
-    kinds = ("ev", "std") if reference == "none" else ("ev", "std", "ideal", "error", "bias", "effect/mse_cost")
+    kinds = ("ev", "std") if reference == "none" else ("ev", "std", "ideal", "error", "effect/mse_cost")
     effects = ["effect/mse_cost", "effect/cost_s"] if reference != "none" and observables else []
     counted = ["fidelity/hellinger", "p_success", "distance/total_variation"]
     counted = counted if counting and reference == "ideal" else []
@@ -89,7 +89,6 @@ def _details(result: TaskResult) -> Iterator[tuple[str, float]]:
             yield f"ideal/{name}", float(ideal[0, column])
             yield f"error/{name}", float(found.values[0, column] - ideal[0, column])
         if effect is not None:
-            yield f"bias/{name}", float(effect.bias[0, column])
             yield f"effect/mse_cost/{name}", float(effect.mse_cost[0, column])
     if effect is not None:
         yield "effect/mse_cost", float(effect.mean_mse_cost[0])

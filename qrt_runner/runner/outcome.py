@@ -100,6 +100,9 @@ class Outcome:
     reports: dict[str, GroupReport] = field(default_factory=dict)
     """What each session group spent, by its id."""
 
+    overview: Sequence[str] = ()
+    """What puts its tasks beside each other, where that is asked for."""
+
     left: int = 0
     """Tasks without a result, because their jobs were not submitted or have not ended."""
 

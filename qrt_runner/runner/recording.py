@@ -6,10 +6,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from qrt_runner.analysis.extrapolating import left_undrawn
 from qrt_runner.errors import TrackingError
 from qrt_runner.journal import TaskEntry
 from qrt_runner.results import NO_SESSION
 from qrt_runner.runner.outcome import INTERRUPTED
+from qrt_runner.runner.overview import overview_files
 from qrt_runner.tracking import (
     Record,
     Records,
@@ -22,7 +24,7 @@ from qrt_runner.tracking import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from qrt_runner.config import Tracking
     from qrt_runner.results import GroupReport, TaskResult
@@ -80,6 +82,8 @@ class Recording:
         if not results:
             return
         self.taken.update(map(key_of, results))
+        if self.draws:
+            results = [with_drawing_note(result) for result in results]
         records = [self.records.of(result) for result in results]
         # What an earlier command has kept and logged is shown, and left as it is.
         known = {record.key for record in records if record.key in self.kept.logged}
@@ -103,6 +107,7 @@ class Recording:
         """Keep and log what tells of the run as a whole."""
         rows = sorted(self.rows, key=lambda row: row["point"])
         files = {TABLE: parquet_of(rows)} if rows else {}
+        files |= self._overview()
         held = self._reported(lambda _: True)
         for name, content in files.items():
             self.kept.put(name, content)
@@ -117,6 +122,13 @@ class Recording:
             # Some may have been kept and not handed over any more; those that were are left alone.
             self._logging(lambda recorder: recorder.log([with_table(one) for one in self.kept.records()]))
         self._logging(lambda recorder: recorder.end(self.outcome.state, files, metrics=spent))
+
+    def _overview(self) -> Mapping[str, bytes]:
+        """Return the files that put the tasks beside each other, where that is asked for."""
+        found = overview_files(self.outcome.results, draws=self.tracking.plots is not False)
+        self.outcome.overview = found.lines
+        self.outcome.troubles += found.troubles
+        return found.files if self.kept.grouped else {}
 
     def _entry(self, result: TaskResult) -> TaskEntry:
         place = (result.point.index, result.name)
@@ -183,6 +195,12 @@ class Recording:
             self.outcome.unlogged = True
             self.outcome.exit_code = self.outcome.exit_code or error.exit_code
             self.outcome.troubles.append(str(error))
+
+
+def with_drawing_note(result: TaskResult) -> TaskResult:
+    """Return a result that tells of what there will be no figure."""
+    note = left_undrawn(result)
+    return replace(result, notes=(*result.notes, note)) if note else result
 
 
 def key_of(result: TaskResult) -> str:

@@ -16,7 +16,8 @@ from qrt_runner.errors import JournalError, TrackingError, refuse
 from qrt_runner.plan import away, stored_points, unpacked
 from qrt_runner.runner.collecting import chosen
 from qrt_runner.runner.outcome import Outcome, new_id
-from qrt_runner.runner.recording import TABLE
+from qrt_runner.runner.overview import overview_files
+from qrt_runner.runner.recording import TABLE, with_drawing_note
 from qrt_runner.runner.rereading import Rereading
 from qrt_runner.runner.reusing import by_place, reused_results
 from qrt_runner.runner.revising import revised
@@ -110,7 +111,7 @@ def _from_elsewhere(
     tasks = by_place(points, [(task.point, task.name, task.key) for task in journal.tasks(run.id)])
     if not tasks:
         return ()
-    if action.observables or action.readout != "as_measured":
+    if action.observables or action.readout == "calibration" or _undoes_m3(action, points):
         sources = journal.equal_tasks([task.key for task in tasks])
         runs = ", ".join(sorted({run for run, _, _ in sources.values()}))
         words = f"left out: {_counted(len(tasks))} with results from other runs ({runs})"
@@ -121,6 +122,12 @@ def _from_elsewhere(
     except JournalError as error:
         outcome.troubles.append(f"{error} The tasks that took their results from there are left out.")
         return ()
+
+
+def _undoes_m3(action: Replay, points: Mapping[int, Point]) -> bool:
+    """Tell whether counts are to be as measured that a task has asked to be corrected."""
+    tasks = [task for point in points.values() for task in point.experiment.tasks.values()]
+    return action.readout == "as_measured" and any(task.mitigation.readout != "as_measured" for task in tasks)
 
 
 @dataclass
@@ -151,6 +158,8 @@ class _Keeping:
     def take(self, results: Sequence[TaskResult]) -> None:
         """Keep results on disk, and show them."""
         results = [self._told(result) for result in results]
+        if self.draws:
+            results = [with_drawing_note(result) for result in results]
         records = [self._record(result) for result in results]
         self.kept.keep(records)
         for result, record in zip(results, records, strict=True):
@@ -170,6 +179,10 @@ class _Keeping:
         self.kept.spent = {metric.key: metric.value for metric in metrics_of(self.outcome.reports.values())}
         self.kept.save()
         files = {TABLE: parquet_of(sorted(self.rows, key=lambda row: row["point"]))} if self.rows else {}
+        overview = overview_files(self.outcome.results, draws=self.asked.tracking.plots is not False)
+        self.outcome.overview = overview.lines
+        self.outcome.troubles += overview.troubles
+        files |= overview.files if self.kept.grouped else {}
         for name, content in files.items():
             self.kept.put(name, content)
         if self.asked.tracking.kind != "off" and self.outcome.results:

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from qrt_runner.analysis import expectations_from_counts
 from qrt_runner.analysis.readout import PATH, readout_errors
 from qrt_runner.circuits import ask_instead
 from qrt_runner.config import Aer, AerNoisy, Fake, Rehearsal, Snapshot
 from qrt_runner.errors import ConfigError, Mistake, refuse
-from qrt_runner.runner.scattering import as_measured, reference_of
+from qrt_runner.results import PubResult
+from qrt_runner.runner.correcting import as_asked, as_measured, without_m3
+from qrt_runner.runner.scattering import reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from qrt_runner.analysis.m3 import MeasuredReadout
     from qrt_runner.analysis.readout import ReadoutError
     from qrt_runner.config import Replay
     from qrt_runner.modes import Pub
     from qrt_runner.plan import Plan, PlannedTask, Program
-    from qrt_runner.results import Counts, Expectations, Ledger
+    from qrt_runner.results import Counts, Ledger
 
 OBSERVABLES: Final = "action.observables"
 """Config path of the observables that are asked for instead."""
 
 _APPLIED: Final = "readout (calibration)"
+_UNDONE: Final = {
+    "as_measured": "counts are taken as they were measured",
+    "calibration": "the readout errors of the device's calibration are undone instead",
+}
+"""Why M3 is not applied where a replay asks for something else."""
+
 _SIMULATED: Final = (Aer, AerNoisy, Fake, Rehearsal)
 """Backends on which 0 and 1 are misread alike: their noise is made of a target, which has one readout error only."""
 
@@ -34,14 +43,18 @@ class Revision:
     """A plan as it is asked for now."""
 
     plan: Plan
+    readout: Literal["as_asked", "as_measured", "calibration"] = "as_asked"
     errors: Mapping[PlannedTask, Mapping[int, ReadoutError]] = field(default_factory=dict)
     """Readout errors that are undone, of each task by classical bit."""
 
-    def tell(self, counts: Counts, task: PlannedTask) -> Expectations:
-        """Return expectation values from counts, corrected where that is asked for."""
+    def tell(self, counts: Counts, task: PlannedTask, readout: MeasuredReadout | None) -> PubResult:
+        """Return counts and the expectation values that they tell, corrected where that is asked for."""
+        if self.readout == "as_asked":
+            return as_asked(counts, task, readout)
         if task not in self.errors:
             return as_measured(counts, task)
-        return expectations_from_counts(counts, task.logical.observables, task.logical.circuit, self.errors[task])
+        circuit, errors = task.logical.circuit, self.errors[task]
+        return PubResult(counts, expectations_from_counts(counts, task.logical.observables, circuit, errors))
 
 
 def revised(plan: Plan, asked: Replay) -> Revision:
@@ -52,7 +65,11 @@ def revised(plan: Plan, asked: Replay) -> Revision:
     """
     if asked.observables:
         plan = _with_observables(plan, asked)
-    return Revision(plan) if asked.readout == "as_measured" else _with_readout(plan)
+    if asked.readout == "as_asked":
+        return Revision(plan)
+    tasks = tuple(replace(task, ledger=without_m3(task.ledger, _UNDONE[asked.readout])) for task in plan.tasks)
+    plan = replace(plan, tasks=tasks)
+    return Revision(plan, asked.readout) if asked.readout == "as_measured" else _with_readout(plan)
 
 
 def owners(plan: Plan) -> dict[tuple[int, int], PlannedTask]:
@@ -86,7 +103,10 @@ def _asked_instead(task: PlannedTask, asked: Replay) -> PlannedTask:
     """Return a task with other observables, and what they are compared with."""
     section, document = task.point.experiment.tasks[task.name], task.point.experiment.document
     logical = ask_instead(task.logical, section.mode.kind, asked.observables, OBSERVABLES)
-    return replace(task, logical=logical, reference=reference_of(section, document, logical))
+    reference, twin = reference_of(section, document, logical), task.reference.twin
+    # Counts of a twin tell other observables too; its expectation values tell their own only.
+    kept = twin if twin is not None and twin.counts is not None else None
+    return replace(task, logical=logical, reference=replace(reference, twin=kept))
 
 
 def _observing(pub: Pub, task: PlannedTask) -> Pub:
@@ -110,7 +130,7 @@ def _with_readout(plan: Plan) -> Revision:
         errors[tasks[-1]] = found[key]
     if mistakes:
         raise ConfigError(mistakes)
-    return Revision(replace(plan, tasks=tuple(tasks)), errors)
+    return Revision(replace(plan, tasks=tuple(tasks)), "calibration", errors)
 
 
 def _errors_of(task: PlannedTask) -> dict[int, ReadoutError]:

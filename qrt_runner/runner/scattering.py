@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qrt_runner.analysis import Pricing, compared, exact_reference, expectations_from_counts, known_reference
+from qrt_runner.analysis import Pricing, compared, exact_reference, known_reference
 from qrt_runner.circuits import moved_files, without_moved
-from qrt_runner.config import Ideal, Known
+from qrt_runner.config import Ideal, Known, Twin
+from qrt_runner.errors import JobError
 from qrt_runner.execution import model_in
-from qrt_runner.results import Comparison, Counts, Expectations, Ledger, PubResult, TaskResult
-from qrt_runner.runner.joining import joined
+from qrt_runner.results import Comparison, Ledger, PubResult, TaskResult
+from qrt_runner.runner.correcting import as_asked, readout_of, told, with_outcome
+from qrt_runner.runner.doubting import doubts, sharing
+from qrt_runner.runner.joining import joined, rows_of
 from qrt_runner.runner.modelling import noise_notes, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from qrt_runner.analysis.m3 import MeasuredReadout
     from qrt_runner.circuits import LogicalCircuit
-    from qrt_runner.config import Document, Reference, Task
+    from qrt_runner.config import Document, Task
     from qrt_runner.noise import NoiseModel
-    from qrt_runner.plan import Place, Plan, PlannedTask, Refusal
+    from qrt_runner.plan import Job, Place, Plan, PlannedTask, Refusal
     from qrt_runner.results import JobResult, Span
-
-Tell = Callable[[Counts, "PlannedTask"], Expectations]
-"""Works out expectation values from the counts of a PUB that a task has a share in."""
+    from qrt_runner.runner.correcting import Tell
 
 
 def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Comparison:
@@ -40,21 +41,16 @@ def reference_of(task: Task, document: Document, logical: LogicalCircuit) -> Com
     if isinstance(section, Known):
         alone = not any(one.circuit is not None for one in document.tasks.values())
         return known_reference(section, logical, alone=alone)
-    if isinstance(section, Ideal):
+    if isinstance(section, Ideal | Twin):
         return exact_reference(section, logical, counting=task.mode.kind != "estimator")
     return Comparison()
 
 
-def as_measured(counts: Counts, task: PlannedTask) -> Expectations:
-    """Return expectation values from counts as they are."""
-    return expectations_from_counts(counts, task.logical.observables, task.logical.circuit)
-
-
-def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_measured) -> Iterator[list[TaskResult]]:
+def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_asked) -> Iterator[list[TaskResult]]:
     """Give, after each job, the results of the tasks that are complete with it."""
     pricing = Pricing(plan)
     learned: dict[int, JobResult] = {}
-    gathered = [_Gathered(task, len(task.logical.sets.values), pricing, learned) for task in plan.tasks]
+    gathered = [_Gathered(task, len(task.logical.sets.values), pricing, tell, learned) for task in plan.tasks]
     waiting: dict[int, list[tuple[_Gathered, Place]]] = {}
     for one in gathered:
         for place in one.task.places:
@@ -65,8 +61,8 @@ def scatter(plan: Plan, jobs: Iterable[JobResult], tell: Tell = as_measured) -> 
             learned[job.index] = job
             yield []
             continue
-        pubs = _with_expectations(job, waiting[job.index], tell)
-        complete = [one for one, place in waiting[job.index] if one.take(job, pubs, place)]
+        read = _read(plan.jobs[job.index], job, waiting[job.index], tell)
+        complete = [one for one, place in waiting[job.index] if one.take(read, place)]
         yield [one.result() for one in complete]
 
 
@@ -92,6 +88,20 @@ def failed_point(refusal: Refusal) -> list[TaskResult]:
     ]
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What a job's result tells."""
+
+    planned: Job
+    job: JobResult
+    readout: MeasuredReadout | None
+    """How its qubits were misread, where it has measured that."""
+
+    pubs: dict[Span, PubResult] = field(default_factory=dict)
+    failures: dict[Span, str] = field(default_factory=dict)
+    """Why there is no result of a span, although the job has one."""
+
+
 @dataclass
 class _Gathered:
     """A task whose numbers come from one job or from several."""
@@ -99,38 +109,51 @@ class _Gathered:
     task: PlannedTask
     missing: int
     pricing: Pricing
+    tell: Tell
     learned: Mapping[int, JobResult]
     """What came of the jobs that learn noise, by index."""
 
-    jobs: list[JobResult] = field(default_factory=list)
+    reads: list[_Read] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     parts: list[tuple[np.ndarray, PubResult | None]] = field(default_factory=list)
     """Indices of parameter sets, and what came of them: nothing where their job failed."""
 
-    def take(self, job: JobResult, pubs: Mapping[Span, PubResult], place: Place) -> bool:
+    @property
+    def jobs(self) -> list[JobResult]:
+        """The jobs that have a part in it."""
+        return [read.job for read in self.reads]
+
+    def take(self, read: _Read, place: Place) -> bool:
         """Take what a job has of the task; tell whether the task is complete."""
         before = self.missing
-        for span in job.spans:
+        for span in read.job.spans:
             inside = (place.rows >= span.start) & (place.rows < span.stop) & (span.pub == place.pub)
             if not inside.any():
                 continue
             rows, sets = place.rows[inside] - span.start, place.sets[inside]
-            self.parts.append((sets, _rows_of(pubs[span], rows) if pubs else None))
+            self.parts.append((sets, rows_of(read.pubs[span], rows) if span in read.pubs else None))
             self.missing -= len(sets)
-            if not self.jobs or self.jobs[-1] is not job:
-                self.jobs.append(job)
+            if not self.reads or self.reads[-1] is not read:
+                self.reads.append(read)
+            self.errors += [why for why in (read.job.error, read.failures.get(span)) if why]
         return self.missing == 0 < before
 
     def result(self) -> TaskResult:
         """Return the task's result."""
         task, program, logical = self.task, self.task.program, self.task.logical
         pub, missing = joined(self.parts)
+        readouts = [read.readout for read in self.reads if read.readout is not None]
+        ledger = with_outcome(task.ledger, readouts)
+        if pub is not None and "m3" not in ledger.applied:
+            pub = replace(pub, corrected=None)
         sets, files = logical.sets, program.files
         if self._section.circuit.clifford:
             sets, files = without_moved(sets), {**files, **moved_files(sets)}
-        errors = dict.fromkeys(job.error for job in self.jobs if job.error)
-        comparison = compared(task.reference, pub, partial(self.pricing.of, task, self.jobs)) if pub else Comparison()
+        comparison = Comparison()
+        if pub is not None:
+            comparison = compared(self._reference(), pub, partial(self.pricing.of, task, self.jobs))
         noise, learners = self._noise()
-        told = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
+        lacking = f" (of {len(missing)} of {len(logical.sets.values)} parameter sets)" if missing and pub else ""
         return TaskResult(
             point=task.point,
             name=task.name,
@@ -139,24 +162,29 @@ class _Gathered:
             jobs=(*self.jobs, *learners),
             parameters=sets.names,
             parameter_values=sets.values,
-            ledger=task.ledger,
+            ledger=ledger,
             sizes=program.sizes,
             transpile_s=program.lowered.seconds,
             counts=pub.counts if pub else None,
             expectations=pub.expectations if pub else None,
+            corrected=pub.corrected if pub else None,
+            readouts=tuple(told(read.planned, read.job, read.readout) for read in self.reads if read.readout),
             comparison=comparison,
             missing=missing,
             files=files,
             calibration=program.calibration,
-            notes=(
-                *logical.notes,
-                *noise_notes(noise, pub, task.ledger.resolved),
-                *_shared(task, self.jobs),
-                *(self._doubts(pub, comparison, missing) if pub else ()),
-            ),
+            notes=tuple(self._notes(noise, pub, comparison, missing)),
             noise=noise,
-            error="; ".join(errors) + told,
+            error="; ".join(dict.fromkeys(self.errors)) + lacking,
         )
+
+    def _reference(self) -> Comparison:
+        """Return what the task is compared with; a twin's counts tell expectation values as the task's own do."""
+        reference = self.task.reference
+        if reference.twin is None or reference.twin.counts is None:
+            return reference
+        found = self.tell(reference.twin.counts, self.task, None)
+        return replace(reference, twin=replace(reference.twin, expectations=found.expectations))
 
     def _noise(self) -> tuple[NoiseModel | None, list[JobResult]]:
         """Return the noise model that the task was submitted with, and the jobs that learned it."""
@@ -172,63 +200,26 @@ class _Gathered:
     def _section(self) -> Task:
         return self.task.point.experiment.tasks[self.task.name]
 
-    def _doubts(self, pub: PubResult, comparison: Comparison, missing: tuple[int, ...]) -> Iterator[str]:
-        """Tell what is not known of the result."""
-        reference, names = self.task.point.experiment.document.reference, tuple(self.task.logical.observables)
-        yield from _unknown(reference, comparison, names, counting=self._section.mode.kind != "estimator")
-        if pub.expectations is not None:
-            yield from _not_finite(pub.expectations, comparison, missing)
+    def _notes(
+        self, noise: NoiseModel | None, pub: PubResult | None, comparison: Comparison, missing: tuple[int, ...]
+    ) -> Iterator[str]:
+        yield from self.task.logical.notes
+        yield from noise_notes(noise, pub, self.task.ledger.resolved)
+        yield from sharing(self.task, self.jobs, pub)
+        if pub is not None:
+            yield from doubts(self.task, pub, comparison, missing)
 
 
-def _with_expectations(job: JobResult, tasks: list[tuple[_Gathered, Place]], tell: Tell) -> dict[Span, PubResult]:
+def _read(planned: Job, job: JobResult, tasks: list[tuple[_Gathered, Place]], tell: Tell) -> _Read:
     """Return what each span of a job gave; nothing of a failed one.
 
-    Expectation values from counts are worked out for a whole PUB at once: its tasks have circuit and observables in
-    common.
+    Counts are made use of for a whole PUB at once: its tasks have circuit and observables in common.
     """
     task = {place.pub: one.task for one, place in tasks}
-    found = {}
+    read = _Read(planned, job, readout_of(planned, job))
     for span, pub in zip(job.spans, job.pubs, strict=job.state == "done"):
-        if pub.counts is not None:
-            pub = PubResult(pub.counts, tell(pub.counts, task[span.pub]))  # noqa: PLW2901
-        found[span] = pub
-    return found
-
-
-def _rows_of(pub: PubResult, rows: np.ndarray) -> PubResult:
-    counts, found = pub.counts, pub.expectations
-    details = {name: array[rows] for name, array in found.details.items()} if found is not None else {}
-    return PubResult(
-        Counts(counts.registers, tuple(counts.joint[row] for row in rows)) if counts is not None else None,
-        Expectations(found.names, found.values[rows], found.errors[rows], details) if found is not None else None,
-    )
-
-
-def _shared(task: PlannedTask, jobs: list[JobResult]) -> tuple[str, ...]:
-    """Tell where a readout calibration is shared, which makes the errors of points correlated."""
-    if "trex" not in task.ledger.applied:
-        return ()
-    others = sum(span.stop - span.start for job in jobs for span in job.spans) - len(task.logical.sets.values)
-    return (f"readout calibration (TREX) shared with {others} other parameter sets of the job",) if others > 0 else ()
-
-
-def _unknown(section: Reference, reference: Comparison, names: tuple[str, ...], *, counting: bool) -> Iterator[str]:
-    """Tell of what there is no reference, although one was asked for."""
-    ideal, probabilities = reference.ideal, reference.probabilities
-    if isinstance(section, Ideal) and ideal is None and probabilities is None:
-        yield "no reference: exact values of this circuit cannot be computed"
-    elif isinstance(section, Ideal) and counting and probabilities is None:
-        yield "no fidelity: exact probabilities of the outcomes cannot be listed"
-    elif isinstance(section, Known) and ideal is not None:
-        unknown = [name for name, column in zip(names, ideal.T, strict=True) if np.isnan(column).all()]
-        if unknown:
-            yield f"no reference for {', '.join(unknown)}: reference.values has no value"
-
-
-def _not_finite(found: Expectations, comparison: Comparison, missing: tuple[int, ...]) -> Iterator[str]:
-    errors = np.delete(found.errors, missing, axis=0)
-    doubtful = [name for column, name in enumerate(found.names) if not np.isfinite(errors[:, column]).all()]
-    if doubtful:
-        yield f"no finite standard error for {', '.join(doubtful)}: the extrapolation could not tell one"
-    if doubtful and comparison.effect is not None:
-        yield "effect/mse_cost left out where a standard error is not finite, and the average with it"
+        try:
+            read.pubs[span] = tell(pub.counts, task[span.pub], read.readout) if pub.counts is not None else pub
+        except JobError as error:
+            read.failures[span] = str(error)
+    return read

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +10,7 @@ from qrt_runner.errors import QrtError
 from qrt_runner.execution import states_of
 from qrt_runner.journal import is_held
 from qrt_runner.runner.collecting import chosen
+from qrt_runner.runner.telling import tabled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,21 +120,3 @@ def _id_of(last: Submission | None) -> str:
     if last is None:
         return "-"
     return str(last.service_id or last.record.get("record", {}).get("id") or "-")
-
-
-def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table as lines for a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False)
-    for title in titles:
-        drawn.add_column(title, no_wrap=True, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
-    width = max(shutil.get_terminal_size((200, 20)).columns, 200)
-    console = Console(file=io.StringIO(), width=width, highlight=False)
-    console.print(drawn)
-    stream = console.file
-    assert isinstance(stream, io.StringIO)
-    return [line.rstrip() for line in stream.getvalue().splitlines()]

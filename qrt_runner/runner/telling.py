@@ -91,6 +91,24 @@ def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
     return "\n".join(lines)
 
 
+def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table as lines for a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False)
+    for title in titles:
+        drawn.add_column(title, no_wrap=True, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
+    width = max(shutil.get_terminal_size((200, 20)).columns, 200)
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(drawn)
+    stream = console.file
+    assert isinstance(stream, io.StringIO)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
 def _rows_shown(results: Sequence[TaskResult]) -> Sequence[TaskResult]:
     if len(results) <= _MOST_ROWS:
         return results
@@ -121,7 +139,7 @@ def _count_lines(result: TaskResult) -> list[str]:
         lines.append(
             f"  Hellinger fidelity {result.comparison.hellinger[0]:.4f}, success {result.comparison.p_success[0]:.4f}"
         )
-    return lines
+    return lines + _twin_distances(result)
 
 
 def _expectation_lines(result: TaskResult) -> list[str]:
@@ -134,8 +152,30 @@ def _expectation_lines(result: TaskResult) -> list[str]:
         for column, name in enumerate(found.names):
             number = with_error(found.values[index, column], found.errors[index, column])
             exact = "" if ideal is None or math.isnan(ideal[index, column]) else f"  ideal {ideal[index, column]:.6g}"
-            lines.append(f"{prefix}<{name}>{' ' * (width - len(name))} = {number}{exact}")
+            lines.append(f"{prefix}<{name}>{' ' * (width - len(name))} = {number}{exact}{_twin(result, index, column)}")
     return lines + (_more_sets(len(found.values)) if found.names and result.counts is None else [])
+
+
+def _twin(result: TaskResult, index: int, column: int) -> str:
+    """Return what the twin gave, and how far from it the result is."""
+    twin = result.comparison.twin
+    if twin is None or twin.expectations is None or twin.sigmas is None:
+        return ""
+    found = twin.expectations
+    number = with_error(found.values[index, column], found.errors[index, column])
+    return f"  twin {number}, {twin.sigmas[index, column]:+.1f} sigma"
+
+
+def _twin_distances(result: TaskResult) -> list[str]:
+    twin = result.comparison.twin
+    if twin is None or not twin.distances:
+        return []
+    told = twin.distances
+    words = [
+        f"{words} {told[f'twin/{key}'][0]:.4f} ({told[f'twin/{key}_expected'][0]:.4f} of equal ones)"
+        for words, key in (("total variation", "total_variation"), ("Hellinger distance", "hellinger"))
+    ]
+    return [f"  from the twin: {', '.join(words)}"]
 
 
 def _more_sets(count: int) -> list[str]:

@@ -22,10 +22,11 @@ from qrt_runner.runner.modelling import model_of_run
 from qrt_runner.runner.refusing import judged_refusals
 from qrt_runner.runner.reusing import REUSED, by_place
 from qrt_runner.runner.scattering import reference_of
+from qrt_runner.runner.twinning import with_twins
 from qrt_runner.tracking import KeptRun, find_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from qrt_runner.journal import Diary, Journal
     from qrt_runner.plan import Plan, Refusal
@@ -61,7 +62,7 @@ class Work:
 
 
 @contextmanager
-def at_work(journal: Journal, request: Request, outcome: Outcome) -> Iterator[Work]:
+def at_work(journal: Journal, request: Request, outcome: Outcome, announce: Callable[[str], None]) -> Iterator[Work]:
     """Begin the run that is asked for, or carry on with the one of the same command that was cut short.
 
     Raises:
@@ -80,7 +81,7 @@ def at_work(journal: Journal, request: Request, outcome: Outcome) -> Iterator[Wo
         if diary is not None:
             work = _carried_on(diary, request, outcome)
         else:
-            work = open_ones.enter_context(_begun(journal, key, request, outcome))
+            work = open_ones.enter_context(_begun(journal, key, request, outcome, announce))
         try:
             yield work
         except QrtError as error:
@@ -106,11 +107,14 @@ def _taken_up(journal: Journal, run: RunEntry, open_ones: ExitStack) -> Diary | 
 
 
 @contextmanager
-def _begun(journal: Journal, key: str, request: Request, outcome: Outcome) -> Iterator[Work]:
+def _begun(
+    journal: Journal, key: str, request: Request, outcome: Outcome, announce: Callable[[str], None]
+) -> Iterator[Work]:
     started_ms = int(time.time() * 1000)
     known = journal.equal_tasks if request.reuse else None
     plan = compile_plan(request.points, reference_of, known, partial(model_of_run, journal))
     failing = judged_refusals(plan.refusals, request, outcome)
+    plan = with_twins(plan, announce)
     kept = _kept(request, plan, outcome.run, started_ms)
     kept.begin()
     outcome.kept = kept
@@ -234,7 +238,7 @@ def _jobs(plan: Plan) -> list[JobEntry]:
             section=job.submission.device.section,
             where=job.submission.device.where,
             group=job.group,
-            sets=sum(len(pub.values) for pub in job.submission.pubs),
+            sets=sum(len(pub.values) for pub in job.asked),
             expected_s=job.expected_s,
             state="planned",
         )

@@ -62,7 +62,7 @@ class Files:
         """Return artifacts by their names from where they are.
 
         Raises:
-            ConfigError: Where that is outside the folder, which nobody of us wrote.
+            ConfigError: Where that is outside the folder, which nobody of us wrote, or cannot be read.
         """
         return {name: self._read(place) for name, place in places.items()}
 
@@ -115,10 +115,17 @@ class Files:
             told = f"{self.folder}, whose tasks name {place!r} as a file of theirs"
             raise refuse("run", told, "a kept run whose files lie in its folder", "run=latest")
         if not self.shared:
-            return (self.folder / place).read_bytes()
+            return self._bytes(place)
         if place not in self.likes:
-            self.likes[place] = place, (self.folder / place).read_bytes()
+            self.likes[place] = place, self._bytes(place)
         return self.likes[place][1]
+
+    def _bytes(self, place: str) -> bytes:
+        try:
+            return (self.folder / place).read_bytes()
+        except OSError as error:
+            told = f"{self.folder}, of which {place} cannot be read ({error.strerror})"
+            raise refuse("run", told, "a folder with all that was kept in it", "restore it from a copy") from error
 
 
 def _apart(one: bytes, other: bytes) -> tuple[int, int]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qrt_runner.errors import refuse
+from qrt_runner.errors import ConfigError, refuse
 from qrt_runner.tracking.files import Files
 from qrt_runner.tracking.metrics import Metric
 from qrt_runner.tracking.places import leads_out, make_private, named, opened, tighten
@@ -96,6 +97,7 @@ class KeptRun:
         """Write a file that tells of all tasks, all of it or nothing."""
         assert not leads_out(name), name
         draft = self.folder / f"{name}.new"
+        make_private(draft.parent)
         with named(draft), opened(draft, "wb") as stream:
             stream.write(content)
             _to_disk(stream)
@@ -195,11 +197,15 @@ def find_kept(wanted: str) -> KeptRun:
 
 
 def kept_runs() -> list[KeptRun]:
-    """Return the runs that have results in the working directory, the latest last."""
+    """Return the runs that have results in the working directory, the latest last; damaged ones are left out."""
     files = [file for root in _ROOTS for file in Path(root).rglob(_INDEX) if (file.parent / _TASKS).is_file()]
     # A run inside another's folder is a part of it.
     parts = {file for file in files if any((above / _INDEX).is_file() for above in file.parent.parents)}
-    return sorted((_read(file) for file in files if file not in parts), key=_age)
+    runs = []
+    for file in files:
+        with suppress(ConfigError):
+            runs += [_read(file)] if file not in parts else []
+    return sorted(runs, key=_age)
 
 
 def _age(run: KeptRun) -> tuple[int, str, int]:
@@ -208,8 +214,11 @@ def _age(run: KeptRun) -> tuple[int, str, int]:
 
 
 def _read(file: Path) -> KeptRun:
-    data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    run = KeptRun(folder=file.parent, **data)
+    try:
+        data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        run = KeptRun(folder=file.parent, **data)
+    except (ValueError, TypeError) as error:
+        raise refuse("run", f"{file}, which is damaged ({error})", "a run as it was kept", "run=<id>") from error
     for key, word in _whole_lines(file.parent / _LOGGED):
         run._take(key, word)  # noqa: SLF001 - it is made here
     return run

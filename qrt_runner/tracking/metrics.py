@@ -40,7 +40,7 @@ def metrics_of_task(result: TaskResult) -> Iterator[Metric]:
     missing = frozenset(result.missing)
     for key, values in _series(result):
         yield from (Metric(key, value, step) for step, value in enumerate(values) if step not in missing)
-    for key, values in _effects(result):
+    for key, values in (*_effects(result), *_twins(result)):
         # What is not finite is of no use to whoever ranks by it.
         yield from (Metric(key, value, step) for step, value in enumerate(values) if math.isfinite(value))
 
@@ -52,6 +52,12 @@ def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
         yield "fidelity/hellinger", comparison.hellinger
         yield "p_success", comparison.p_success
         yield "distance/total_variation", comparison.total_variation
+    if (read := comparison.uncorrected) is not None:
+        yield "fidelity/hellinger_as_measured", read.hellinger
+        yield "p_success_as_measured", read.p_success
+        yield "distance/total_variation_as_measured", read.total_variation
+    if result.corrected is not None:
+        yield "readout/overhead", result.corrected.overhead.tolist()
     if found is not None and GAMMA in found.details:
         yield "mitigation/gamma2", (found.details[GAMMA][:, 0] ** 2).tolist()
     for column, name in enumerate(found.names if found is not None else ()):
@@ -59,13 +65,17 @@ def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
         key, values = NOT_IN_NAMES.sub("_", name), found.values[:, column]
         yield f"ev/{key}", values.tolist()
         yield f"std/{key}", found.errors[:, column].tolist()
+        if result.corrected is not None:
+            uncorrected = result.corrected.uncorrected
+            yield f"ev_as_measured/{key}", uncorrected.values[:, column].tolist()
+            yield f"std_as_measured/{key}", uncorrected.errors[:, column].tolist()
         if comparison.ideal is not None and not np.isnan(comparison.ideal[:, column]).all():
             yield f"ideal/{key}", comparison.ideal[:, column].tolist()
             yield f"error/{key}", (values - comparison.ideal[:, column]).tolist()
 
 
 def _effects(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
-    """Return what tells how far off a task's expectation values are and at which price."""
+    """Return what a task's expectation values are worth, and what they cost."""
     effect, found = result.comparison.effect, result.expectations
     if effect is None or found is None:
         return
@@ -73,8 +83,24 @@ def _effects(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
     yield "effect/mse_cost", effect.mean_mse_cost.tolist()
     for column, name in enumerate(found.names):
         key = NOT_IN_NAMES.sub("_", name)
-        yield f"bias/{key}", effect.bias[:, column].tolist()
         yield f"effect/mse_cost/{key}", effect.mse_cost[:, column].tolist()
+
+
+def _twins(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:
+    """Return what tells how far a result is from that of the twin of its backend, and in its errors from exact."""
+    twin, found = result.comparison.twin, result.expectations
+    if twin is None:
+        return
+    yield from twin.distances.items()
+    for column, name in enumerate(found.names if found is not None else ()):
+        key = NOT_IN_NAMES.sub("_", name)
+        if twin.expectations is not None:
+            yield f"twin/ev/{key}", twin.expectations.values[:, column].tolist()
+            yield f"twin/std/{key}", twin.expectations.errors[:, column].tolist()
+        if twin.sigmas is not None:
+            yield f"twin/error_sigmas/{key}", twin.sigmas[:, column].tolist()
+        if twin.ideal_sigmas is not None:
+            yield f"error_sigmas/{key}", twin.ideal_sigmas[:, column].tolist()
 
 
 def metrics_of(reports: Collection[GroupReport]) -> tuple[Metric, ...]:

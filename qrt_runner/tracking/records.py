@@ -93,6 +93,13 @@ class Records:
             files["counts.json"] = as_json(result.counts.by_register())
             if len(result.counts.registers) > 1:
                 files["counts_joint.json"] = as_json(result.counts.joint)
+        if result.corrected is not None:
+            files["quasi.json"] = as_json(result.corrected.quasi)
+        if result.readouts:
+            files["readout.json"] = as_json(result.readouts)
+        twin = result.comparison.twin
+        if twin is not None and twin.counts is not None:
+            files["twin_counts.json"] = as_json(twin.counts.by_register())
         if result.calibration is not None:
             files["calibration.json"] = _once(self._calibrations, result.calibration, as_json)
         if result.noise is not None:
@@ -209,7 +216,7 @@ def _tags(result: TaskResult, run: str) -> dict[str, str]:
         "qrt.mitigation_ignored": ",".join(result.ledger.ignored),
     }
     if result.comparison.effect is not None:
-        tags["effect.cost_source"] = result.comparison.effect.cost_source
+        tags["qrt.cost_source"] = result.comparison.effect.cost_source
     if result.reused_from:
         tags["qrt.reused_from"] = result.reused_from
     if result.error:

@@ -33,7 +33,10 @@ def tidy_rows(result: TaskResult) -> list[Row]:
         for column, name in enumerate(found.names):
             row = {**start, "observable": name, "ev": float(found.values[index, column])}
             row["std"] = float(found.errors[index, column])
-            rows.append(row | _compared(result.comparison, row["ev"], index, column))
+            if result.corrected is not None:
+                row["ev_as_measured"] = float(result.corrected.uncorrected.values[index, column])
+                row["std_as_measured"] = float(result.corrected.uncorrected.errors[index, column])
+            rows.append(row | _compared(result.comparison, row["ev"], index, column) | _twin(result, index, column))
     return rows
 
 
@@ -45,10 +48,24 @@ def _compared(comparison: Comparison, value: float, index: int, column: int) -> 
     row: Row = {"ideal": float(ideal[index, column])}
     row["error"] = value - row["ideal"]
     if effect is not None:
-        row["bias"] = float(effect.bias[index, column])
         row["cost_s"] = float(effect.cost_s[index])
         row["mse_cost"] = float(effect.mse_cost[index, column])
     return row
+
+
+def _twin(result: TaskResult, index: int, column: int) -> Row:
+    """Return how an expectation value compares with that of the twin."""
+    twin = result.comparison.twin
+    if twin is None:
+        return {}
+    found = twin.expectations
+    told = {
+        "twin_ev": found.values if found is not None else None,
+        "twin_std": found.errors if found is not None else None,
+        "twin_error_sigmas": twin.sigmas,
+        "error_sigmas": twin.ideal_sigmas,
+    }
+    return {name: float(values[index, column]) for name, values in told.items() if values is not None}
 
 
 def _starts(result: TaskResult) -> Iterable[Row]:
@@ -62,6 +79,9 @@ def _starts(result: TaskResult) -> Iterable[Row]:
         start: Row = {"point": result.point.index, "task": result.name, "parameter_set": index}
         start |= zip(result.parameters, values, strict=True)
         known = {"shots": count, "hellinger": fidelity, "total_variation": distance, "p_success": share}
+        if comparison.twin is not None:
+            further = comparison.twin.distances.items()
+            known |= {key.replace("/", "_"): values[index] for key, values in further}
         yield start | {name: value for name, value in known.items() if value is not None}
 
 

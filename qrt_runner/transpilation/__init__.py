@@ -3,6 +3,6 @@
 Importing it imports no qiskit: the command that shows the cache and clears it needs none.
 """
 
-from qrt_runner.transpilation.lowering import Lowered, lower, two_qubit_gates
+from qrt_runner.transpilation.lowering import Lowered, lower, lowered_on, on_active, two_qubit_gates
 
-__all__ = ["Lowered", "lower", "two_qubit_gates"]
+__all__ = ["Lowered", "lower", "lowered_on", "on_active", "two_qubit_gates"]

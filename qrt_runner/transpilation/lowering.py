@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qrt_runner.errors import refuse
 from qrt_runner.transpilation.cache import Cache, cache_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
@@ -69,6 +71,26 @@ def lower(circuit: QuantumCircuit, device: Device, section: config.Transpile) ->
     index = {qubit: position for position, qubit in enumerate(active)}
     positions = tuple(index[qubit] for qubit in layout)
     return Lowered(isa, _on(isa, index), active, positions, seconds or 0.0, cached)
+
+
+def lowered_on(
+    used: Sequence[int], circuit: QuantumCircuit, device: Device, section: config.Transpile
+) -> QuantumCircuit:
+    """Return a circuit as it is submitted beside others that use these physical qubits, which hold all of its own.
+
+    Raises:
+        ConfigError: As `lower` does.
+    """
+    isa = lower(circuit, device, section).isa
+    return _on(isa, {qubit: position for position, qubit in enumerate(used)}) if device.shrinks else isa
+
+
+def on_active(lowered: Lowered) -> Lowered:
+    """Return a circuit that was lowered to a whole device as one on its active qubits, renumbered."""
+    if lowered.circuit is not lowered.isa:
+        return lowered
+    index = {qubit: position for position, qubit in enumerate(lowered.used)}
+    return replace(lowered, circuit=_on(lowered.isa, index), layout=tuple(index[qubit] for qubit in lowered.layout))
 
 
 def two_qubit_gates(circuit: QuantumCircuit) -> int:

@@ -1,0 +1,44 @@
+"""Figures from results, as PNG; may know matplotlib and numpy only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qrt_runner.plots.extrapolations import extrapolations
+from qrt_runner.plots.noise import noise_rates
+from qrt_runner.plots.outcomes import histogram
+from qrt_runner.plots.overviews import OVERVIEWS
+from qrt_runner.plots.pages import png, title_of
+from qrt_runner.plots.values import expectation_values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qrt_runner.analysis.overviewing import Measured
+    from qrt_runner.results import TaskResult
+
+__all__ = ["expectation_values", "extrapolations", "figures", "histogram", "noise_rates", "overview"]
+
+
+def figures(result: TaskResult) -> dict[str, bytes]:
+    """Return the figures of a task as {artifact path: PNG}."""
+    drawn: dict[str, bytes] = {}
+    first = title_of(result) + (
+        f", set 0 of {len(result.parameter_values)}" if len(result.parameter_values) > 1 else ""
+    )
+    if result.counts is not None:
+        ideal, twin = result.comparison.probabilities, result.comparison.twin
+        other = twin.counts.joint[0] if twin is not None and twin.counts is not None else None
+        corrected = result.corrected.quasi[0] if result.corrected is not None else None
+        exact = ideal[0] if ideal else None
+        drawn["plots/counts.png"] = histogram(result.counts.joint[0], exact, first, other, corrected)
+    if result.expectations is not None and result.expectations.names:
+        drawn["plots/expectation_values.png"] = expectation_values(result)
+    if result.noise is not None:
+        drawn["plots/noise_model.png"] = noise_rates(result.noise)
+    return drawn | extrapolations(result)
+
+
+def overview(kind: str, measured: Sequence[Measured], title: str) -> bytes:
+    """Return the figure of all tasks of a run."""
+    return png(OVERVIEWS[kind](measured, title))
