@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.errors import ConfigError, QrtError
+from qrt_runner.postponing import postpone_learning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ def main() -> int:
     # Whoever ends us, what is open is closed and what was measured is kept, as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     gc.set_threshold(*_COLLECT_RARELY)
+    postpone_learning()
     try:
         return _command(sys.argv[1:])
     except QrtError as error:

@@ -22,6 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ORDER = (
     "errors",
+    "postponing",
     "config",
     "noise",
     "results",

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from qrt_runner.errors import QrtError
+from qrt_runner.postponing import postpone_learning
 from qrt_runner.rehearsal.account import account_at
 from qrt_runner.rehearsal.joining import HeldError
 from qrt_runner.rehearsal.serving import HOST, serve
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, help="port on 127.0.0.1; any free one without it")
     parser.add_argument("--started-from-pipe", action="store_true", help=argparse.SUPPRESS)
     words = parser.parse_args()
+    postpone_learning()
     try:
         if words.started_from_pipe:
             _serve_from_pipe()
