@@ -54,7 +54,7 @@ def price(*cost_s: float) -> Costs:
 def job_result(index: int, spans: list[tuple[int, int, int]], quantum_s: float) -> JobResult:
     """Return a job that took so many quantum seconds, without its numbers."""
     spent = tuple(Span(*span) for span in spans)
-    return JobResult(index, "done", (), spent, {"id": "1"}, 0.0, 0.0, quantum_s)
+    return JobResult(index, "done", (PubResult(),) * len(spans), spent, {"id": "1"}, 0.0, 0.0, quantum_s)
 
 
 def metrics_of(record: Record, key: str) -> dict[int, float]:
