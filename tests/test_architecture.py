@@ -24,6 +24,7 @@ ORDER = (
     "errors",
     "config",
     "noise",
+    "price",
     "results",
     "circuits",
     "backends",

@@ -24,7 +24,8 @@ from qrt_runner.tracking import Records
 
 if TYPE_CHECKING:
     from qrt_runner.plan import Job, Plan
-    from qrt_runner.results import Price, TaskResult
+    from qrt_runner.price import Price
+    from qrt_runner.results import TaskResult
 
 TURN = ("turn", "circuit = QuantumCircuit(1)\ncircuit.ry(Parameter('theta'), 0)", "'z': 'Z', 'x': 'X'")
 LADDER = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qrt_runner.plan.costs import expected_s
-from qrt_runner.results import Price
+from qrt_runner.price import Price
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

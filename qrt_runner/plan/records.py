@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from qrt_runner.errors import ConfigError
     from qrt_runner.modes import Pub, Submission
     from qrt_runner.plan.costs import Load
-    from qrt_runner.results import Comparison, Ledger, Point, Price
+    from qrt_runner.price import Price
+    from qrt_runner.results import Comparison, Ledger, Point
     from qrt_runner.sessions import SessionRequest
     from qrt_runner.transpilation import Lowered
 

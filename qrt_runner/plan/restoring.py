@@ -23,7 +23,8 @@ from qrt_runner.plan.identity import circuit_key
 from qrt_runner.plan.numbers import numbers_in
 from qrt_runner.plan.parts import ARRAYS, PLAN, POINTS, arrays_in, circuits_in, damaged, plan_in, reading
 from qrt_runner.plan.records import Group, Job, Plan, PlannedTask, Program, Refusal
-from qrt_runner.results import Ledger, Price
+from qrt_runner.price import Price
+from qrt_runner.results import Ledger
 from qrt_runner.sessions import SessionRequest
 from qrt_runner.transpilation import Lowered
 

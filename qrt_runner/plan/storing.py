@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from qrt_runner.backends import Device
     from qrt_runner.noise import NoiseModel
     from qrt_runner.plan.records import Group, Job, Plan, PlannedTask, Program, Refusal
-    from qrt_runner.results import Ledger, Point, Price
+    from qrt_runner.price import Price
+    from qrt_runner.results import Ledger, Point
 
 Content = dict[str, Any]
 """What JSON takes."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from qrt_runner.config import Document, Task
     from qrt_runner.noise import NoiseModel
     from qrt_runner.plan import Job, Place, Plan, PlannedTask, Refusal
-    from qrt_runner.results import JobResult, Price, Span
+    from qrt_runner.price import Price
+    from qrt_runner.results import JobResult, Span
     from qrt_runner.runner.correcting import Tell
 
 

@@ -16,7 +16,8 @@ from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tid
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from qrt_runner.results import GroupReport, JobResult, Ledger, Price, TaskResult
+    from qrt_runner.price import Price
+    from qrt_runner.results import GroupReport, JobResult, Ledger, TaskResult
 
 _TABLE: Final = "results.parquet"
 
