@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.config import Experiment, Task
     from qrt_runner.noise import LayerNoise, NoiseModel
+    from qrt_runner.price import Price
 
 State = Literal["done", "failed"]
 NO_SESSION = "none"
@@ -309,6 +310,9 @@ class TaskResult:
 
     noise: NoiseModel | None = None
     """What its mitigation took for the noise of the circuit's layers."""
+
+    price: Price | None = None
+    """None where nothing could be planned, or by an earlier version."""
 
     reused_from: str = ""
     """The run that measured this, where the task was not run again."""

@@ -22,11 +22,11 @@ from qrt_runner.results import Comparison, Counts, PubResult
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qrt_runner.analysis import Price
+    from qrt_runner.analysis import Costs
     from qrt_runner.results import Expectations
 
 
-def unpriced() -> Price:
+def unpriced() -> Costs:
     """Stand for a price where nobody may ask for it."""
     raise AssertionError
 

@@ -25,6 +25,7 @@ ORDER = (
     "postponing",
     "config",
     "noise",
+    "price",
     "results",
     "circuits",
     "backends",

@@ -201,7 +201,7 @@ def test_a_task_over_several_jobs_is_whole_again(turn, mode):
     assert len({job.record["id"] for job in result.jobs}) == 3
 
 
-COST = SetCost(executions=10, payload_bytes=8, memory_bytes=100, fixed_payload_bytes=50)
+COST = SetCost(shots=10, payload_bytes=8, memory_bytes=100, fixed_payload_bytes=50)
 ANGLE = Parameter("a")
 CIRCUIT = QuantumCircuit(1)
 CIRCUIT.rz(ANGLE, 0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from composing import circuit_file, outcome_of, plan_of, point_of, result_of
 
-from qrt_runner.analysis import Price, Pricing, compared
+from qrt_runner.analysis import Costs, Pricing, compared
 from qrt_runner.analysis.differences import total_variation
 from qrt_runner.analysis.effect import effect_of
 from qrt_runner.circuits import load
@@ -46,15 +46,15 @@ def expectations(values: list[list[float]], errors: list[list[float]]) -> Expect
     return Expectations(tuple("abc"[: len(values[0])]), np.array(values), np.array(errors))
 
 
-def price(*cost_s: float) -> Price:
+def price(*cost_s: float) -> Costs:
     """Return what parameter sets are said to have cost."""
-    return Price(np.array(cost_s), "spent")
+    return Costs(np.array(cost_s), "spent")
 
 
 def job_result(index: int, spans: list[tuple[int, int, int]], quantum_s: float) -> JobResult:
     """Return a job that took so many quantum seconds, without its numbers."""
     spent = tuple(Span(*span) for span in spans)
-    return JobResult(index, "done", (), spent, {"id": "1"}, 0.0, 0.0, quantum_s)
+    return JobResult(index, "done", (PubResult(),) * len(spans), spent, {"id": "1"}, 0.0, 0.0, quantum_s)
 
 
 def metrics_of(record: Record, key: str) -> dict[int, float]:
@@ -132,7 +132,7 @@ def test_total_variation_at_its_ends():
 def test_counts_without_observables_cost_nothing_to_compare():
     """Nobody asks for the price where there is no expectation value to weigh."""
 
-    def unasked() -> Price:
+    def unasked() -> Costs:
         raise AssertionError
 
     found = compared(Comparison(probabilities=({"0": 1.0},)), PubResult(Counts((("c", 1),), ({"0": 3},))), unasked)

@@ -133,12 +133,12 @@ def told(plan):
     """Return all that a plan holds, circuits compared by Qiskit and told by name, points by their requests."""
     return [
         [plain((one.sizes, one.lowered.used, one.lowered.layout, one.lowered.seconds)) for one in plan.programs],
-        [plain((one.index, one.mode, one.group, one.expected_s)) for one in plan.jobs],
+        [plain((one.index, one.mode, one.group, one.expected_s, one.loads)) for one in plan.jobs],
         [plain((one.submission.shots, one.submission.seed)) for one in plan.jobs],
         [plain([(pub.values, dict(pub.observables)) for pub in one.submission.pubs]) for one in plan.jobs],
         [(one.name, fingerprint(one.point.experiment, one.name), one.point.config_yaml()) for one in plan.tasks],
         [plain((one.logical.sets, one.logical.notes, dict(one.logical.observables))) for one in plan.tasks],
-        [plain((one.ledger, one.reference, one.places)) for one in plan.tasks],
+        [plain((one.ledger, one.reference, one.places, one.price)) for one in plan.tasks],
         [plain((one.index, one.asked, one.device.name, one.jobs, one.reason)) for one in plan.groups],
     ]
 

@@ -427,6 +427,7 @@ def test_no_bitstring_is_a_metric(sampled, estimated, teleported):
     """Outcomes are in artifacts; the metrics are those of the table and no others."""
     always = {"circuit/depth", "circuit/two_qubit_gates", "isa/depth", "isa/two_qubit_gates"}
     always |= {"time/transpile_s", "time/queue_s", "time/run_s", "usage/quantum_s"}
+    always |= {"price/circuits", "price/shots", "price/randomizations", "price/estimated_s"}
     kinds = ("ev", "std", "ideal", "error", "effect/mse_cost")
     compared = always | {"effect/mse_cost", "effect/cost_s"}
     counted = {f"{kind}/zz_ends" for kind in kinds}

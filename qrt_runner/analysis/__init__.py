@@ -11,7 +11,7 @@ from qrt_runner.analysis.differences import total_variation
 from qrt_runner.analysis.effect import effect_of
 from qrt_runner.analysis.exact import exact_reference
 from qrt_runner.analysis.known import known_reference
-from qrt_runner.analysis.pricing import Price, Pricing
+from qrt_runner.analysis.pricing import Costs, Pricing
 from qrt_runner.analysis.twins import with_twin_distances
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from qrt_runner.results import Comparison, PubResult
 
-__all__ = ["Price", "Pricing", "compared", "exact_reference", "expectations_from_counts", "known_reference"]
+__all__ = ["Costs", "Pricing", "compared", "exact_reference", "expectations_from_counts", "known_reference"]
 
 
-def compared(reference: Comparison, result: PubResult, price: Callable[[], Price]) -> Comparison:
+def compared(reference: Comparison, result: PubResult, costs: Callable[[], Costs]) -> Comparison:
     """Return a reference together with how a result compares with it, parameter set by parameter set.
 
     Args:
         reference: What the result should have been.
         result: Counts, expectation values, or both.
-        price: Tells what they cost.
+        costs: Tells what they cost.
     """
     if result.counts is not None and (exact := reference.probabilities) is not None:
         measured = _with_distances(reference, result.counts.joint, exact)
@@ -38,7 +38,7 @@ def compared(reference: Comparison, result: PubResult, price: Callable[[], Price
             corrected = _with_distances(reference, result.corrected.probabilities, exact)
             reference = replace(corrected, uncorrected=measured)
     if result.expectations is not None and reference.ideal is not None:
-        reference = replace(reference, effect=effect_of(result.expectations, reference.ideal, price()))
+        reference = replace(reference, effect=effect_of(result.expectations, reference.ideal, costs()))
     return with_twin_distances(reference, result) if reference.twin is not None else reference
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from qrt_runner.results import Effect
 
 if TYPE_CHECKING:
-    from qrt_runner.analysis.pricing import Price
+    from qrt_runner.analysis.pricing import Costs
     from qrt_runner.results import Expectations
 
 
-def effect_of(found: Expectations, ideal: np.ndarray, price: Price) -> Effect | None:
+def effect_of(found: Expectations, ideal: np.ndarray, costs: Costs) -> Effect | None:
     """Return how far off expectation values are and at which price; None where no reference is known.
 
     The mean squared error is bias^2 + standard error^2. The bias is that of this one measurement, in which the
@@ -23,11 +23,11 @@ def effect_of(found: Expectations, ideal: np.ndarray, price: Price) -> Effect | 
     Args:
         found: What was measured.
         ideal: What it should have been, shape (parameter sets, observables); NaN where that is not known.
-        price: What it cost.
+        costs: What it cost.
     """
     known = ~np.isnan(ideal).all(axis=0)
     if not known.any():
         return None
     bias = found.values - ideal
-    mse_cost = (bias**2 + found.errors**2) * price.cost_s[:, None]
-    return Effect(bias, mse_cost, mse_cost[:, known].mean(axis=1), price.cost_s, price.source)
+    mse_cost = (bias**2 + found.errors**2) * costs.cost_s[:, None]
+    return Effect(bias, mse_cost, mse_cost[:, known].mean(axis=1), costs.cost_s, costs.source)

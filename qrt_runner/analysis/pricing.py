@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Price:
+class Costs:
     """What the parameter sets of a task cost."""
 
     cost_s: np.ndarray
@@ -34,7 +34,7 @@ class Pricing:
     plan: Plan
     known: dict[int, list[int]] = field(default_factory=dict)
 
-    def of(self, task: PlannedTask, jobs: Sequence[JobResult]) -> Price:
+    def of(self, task: PlannedTask, jobs: Sequence[JobResult]) -> Costs:
         """Return what the parameter sets of a task cost, each by its share of the executions of its job.
 
         It is what the platform says was spent, where it says so of all jobs of the task; else what they were expected
@@ -54,7 +54,17 @@ class Pricing:
                     each_s = _spent_s(job, executions) if is_told else self._expected_s(place.job, executions)
                     each_s = each_s if is_told else each_s * _overhead(job, place)
                     cost_s[_sets_in(place, job)] = executions[place.pub] * each_s
-        return Price(cost_s, "spent" if is_told else "estimated")
+        return Costs(cost_s, "spent" if is_told else "estimated")
+
+    def spent_s(self, task: PlannedTask, jobs: Sequence[JobResult]) -> float | None:
+        """Return a task's share of what the platform says was spent; None where it does not say so.
+
+        What failed jobs cost is not in it: no executions are known of them.
+        """
+        if not any(job.quantum_s for job in jobs if job.state == "done"):
+            return None
+        costs = self.of(task, jobs)
+        return float(np.nansum(costs.cost_s)) if costs.source == "spent" else None
 
     def _executions(self, index: int, task: PlannedTask) -> list[int]:
         """Return the executions of one parameter set of each PUB of a job, whose tasks have their options in common."""

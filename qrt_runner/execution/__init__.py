@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qrt_runner.execution.attempts import computed, finished, submitted
 from qrt_runner.execution.cancelling import cancel
-from qrt_runner.execution.learning import is_learner, learned, model_in, note_learned
+from qrt_runner.execution.learning import is_learner, learned, model_in, note_learned, priced
 from qrt_runner.execution.once import states_of
 from qrt_runner.execution.orders import Orders
 from qrt_runner.execution.progress import progress_of
@@ -69,7 +69,7 @@ def _run_here(jobs: Sequence[Progress], orders: Orders) -> Iterator[JobResult]:
         if one.job.submission.device.where == "simulator":
             # What is simulated is never only submitted.
             if orders.waits:
-                orders.start(one.job)
+                orders.start(priced(one.job, orders))
                 yield from _simulated(one, orders)
         elif why := orders.over(one.job):
             orders.leave(1, why)

@@ -54,8 +54,8 @@ class Orders:
     """What the jobs that learn noise have learned, or why they failed, by the job's index."""
 
     def start(self, job: Job) -> None:
-        """Say that a job is next."""
-        self.announce(f"job {job.index + 1} of {self.jobs}: {job.mode} on {job.submission.device.name}")
+        """Say that a job is next, and what it costs."""
+        self.announce(f"job {job.index + 1} of {self.jobs}: {job.mode} on {job.submission.device.name}{_costs(job)}")
 
     def affordable(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the first of some jobs, as many as the budget allows together; the others are left, and told."""
@@ -98,3 +98,14 @@ class Orders:
             told = f"{self.spent_s:.1f} s are spent, with job {job.index + 1} they would be {expected_s:.1f} s"
             return f"budget.max_quantum_s={most_s:g} ({told}); with a larger one the same command carries on"
         return ""
+
+
+def _costs(job: Job) -> str:
+    """Return what a job costs in a few words; seconds of a device only, as what is simulated here takes none."""
+    if not job.loads:
+        return ""
+    told = [f"{job.circuits:,} circuit{'s' if job.circuits != 1 else ''}"]
+    told.append(f"{job.executions:,} shot{'s' if job.executions != 1 else ''}")
+    if job.expected_s:
+        told.append(f"about {job.expected_s:.0f} s")
+    return f": {', '.join(told)}"

@@ -114,7 +114,7 @@ def run_alone(progress: Sequence[Progress], orders: Orders) -> Iterator[JobResul
         if why := orders.over(known):
             orders.leave(len(todo) - number, why)
             break
-        orders.start(job)
+        orders.start(known)
         pending.append(submitted(known, spans_of(job), None, orders))
         check_sent([pending[-1]], job.submission.device, None, orders)
     yield from _results(pending, [], orders)

@@ -38,11 +38,14 @@ class LearnerOptions(BaseModel):
     max_layers: int
     learner: NoiseLearnerV3Options
 
+    def circuits(self, layers: int) -> int:
+        """Return about how many circuits learn so many layers: the runtime merges what it can."""
+        circuits = _BASES * len(self.learner.layer_pair_depths) * layers + 1
+        return int(circuits * self.learner.num_randomizations)
+
     def executions(self, layers: int) -> int:
-        """Return about how many executions learn so many layers: the runtime merges what it can."""
-        learner = self.learner
-        circuits = _BASES * len(learner.layer_pair_depths) * layers + 1
-        return int(circuits * learner.num_randomizations * learner.shots_per_randomization)
+        """Return about how many executions these are."""
+        return int(self.circuits(layers) * self.learner.shots_per_randomization)
 
 
 def technique_of(options: Any) -> str:

@@ -7,7 +7,7 @@ therefore goes by its gates and qubits, and the runtime's names are looked up an
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qiskit.circuit import QuantumCircuit, QuantumRegister
 from qiskit.quantum_info import PauliLindbladMap
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from qrt_runner.modes.submission import Submission
     from qrt_runner.noise import NoiseModel
+
+_MOST_OVERHEAD: Final = 2.0**53
 
 
 def layers_of(
@@ -70,8 +72,8 @@ def with_noise(options: Any, submission: Submission) -> Any:
     return options.model_copy(update={"resilience": resilience, "simulator": simulator})
 
 
-def overhead_of(submission: Submission, model: NoiseModel) -> float:
-    """Return by how much PEC multiplies the randomizations of a job, on average over its parameter sets; else 1.
+def overheads_of(submission: Submission, model: NoiseModel) -> list[float]:
+    """Return by how much PEC multiplies the randomizations of each PUB of a job; without PEC 1.
 
     Args:
         submission: The job, whose layers the model has.
@@ -79,18 +81,18 @@ def overhead_of(submission: Submission, model: NoiseModel) -> float:
     """
     final = finalize_estimator_options(submission.options)
     if not final.resilience.pec_mitigation:
-        return 1.0
+        return [1.0] * len(submission.pubs)
     most, gain = final.resilience.pec.max_overhead, final.resilience.pec.noise_gain
     boxing = estimator_options_to_boxing_options(final.twirling, measure_mitigation=True, inject_noise=True)
-    known, total = model.by_layer, 0.0
+    known, found = model.by_layer, []
     for pub in submission.pubs:
         plain = _in_one_register(pub.circuit)
         boxes = [box for box in PEC._box_circuit(plain, boxing) if box.name == "box"]  # noqa: SLF001 - as it prepares
         layers = [_layer(box, plain, submission.qubits, final.twirling.group) for box in boxes]
         gamma2 = prod(known[layer.key].gamma ** 2 for layer in layers if layer.key in known)
         gamma2 = gamma2 if gain == "auto" else gamma2 ** (1.0 - float(gain))
-        total += len(pub.values) * (gamma2 if most is None else min(gamma2, float(most)))
-    return max(total / sum(len(pub.values) for pub in submission.pubs), 1.0)
+        found.append(max(min(gamma2, _MOST_OVERHEAD if most is None else float(most)), 1.0))
+    return found
 
 
 def map_of(noise: LayerNoise) -> PauliLindbladMap:

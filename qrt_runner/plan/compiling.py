@@ -23,6 +23,7 @@ from qrt_runner.plan.grouping import group_key, notes_of
 from qrt_runner.plan.identity import Asked, keys_of
 from qrt_runner.plan.learning import learning_of, sent_and_told
 from qrt_runner.plan.merging import Wanted, merged
+from qrt_runner.plan.prices import Prices
 from qrt_runner.plan.programs import Programs, once
 from qrt_runner.plan.records import LeftOut, Plan, PlannedTask, Program, Refusal
 from qrt_runner.results import Comparison, Ledger, Point
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from qrt_runner import config
     from qrt_runner.config import Document, Experiment, Task
     from qrt_runner.plan.learning import Learning, Loaded
-    from qrt_runner.plan.records import Job, Place
+    from qrt_runner.plan.records import Place
 
 
 Refer = Callable[["Task", "Document", LogicalCircuit], Comparison]
@@ -121,9 +122,8 @@ class _Compiler:
         """Return what has been compiled."""
         left_out = self._leave_out() if self.known is not None else ()
         jobs, groups, places = merged(self.wanted)
-        tasks = tuple(
-            _planned(point, one, tuple(found), jobs) for (point, one), found in zip(self.tasks, places, strict=True)
-        )
+        prices, found = Prices(jobs), zip(self.tasks, places, strict=True)
+        tasks = tuple(_planned(point, one, tuple(there), prices) for (point, one), there in found)
         return Plan(self.programs.all(), tuple(jobs), tasks, tuple(self.refusals), tuple(groups), left_out)
 
     def _leave_out(self) -> tuple[LeftOut, ...]:
@@ -223,11 +223,12 @@ class _Compiler:
         )
 
 
-def _planned(point: Point, one: _Prepared, places: tuple[Place, ...], jobs: Sequence[Job]) -> PlannedTask:
+def _planned(point: Point, one: _Prepared, places: tuple[Place, ...], prices: Prices) -> PlannedTask:
     program, session = one.terms.program, point.experiment.tasks[one.name].session
-    notes = notes_of(session, program.device, jobs[places[0].job])
+    notes = notes_of(session, program.device, prices.jobs[places[0].job])
     logical = replace(one.logical, notes=(*one.logical.notes, *notes)) if notes else one.logical
-    return PlannedTask(point, one.name, program, logical, one.terms.ledger, one.reference, places)
+    price = prices.of(one.terms.cost, places)
+    return PlannedTask(point, one.name, program, logical, one.terms.ledger, one.reference, places, price)
 
 
 def _options(task: Task, seed: int | None, program: Program) -> tuple[Any, Ledger]:

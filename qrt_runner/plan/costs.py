@@ -42,14 +42,59 @@ _SHOTS_OF_RANDOMIZATION: Final = 64
 class SetCost:
     """What each parameter set of a PUB costs."""
 
-    executions: int
-    """Circuits, randomizations and measurement bases included, times their shots."""
+    shots: int
+    """Of each circuit."""
 
     payload_bytes: float
     memory_bytes: float
 
     fixed_payload_bytes: float
     """What the PUB sends however many sets it has."""
+
+    randomizations: int = 1
+    noise_factors: int = 1
+    bases: int = 1
+    """Measurement bases."""
+
+    multiplied: bool = False
+    """Whether PEC takes more randomizations, by a factor that the noise tells."""
+
+    @property
+    def circuits(self) -> int:
+        """How many circuits a set is made into."""
+        return self.randomizations * self.noise_factors * self.bases
+
+    @property
+    def executions(self) -> int:
+        """All circuits times their shots."""
+        return self.circuits * self.shots
+
+    def load(self, sets: int) -> Load:
+        """Return what so many sets are for a job."""
+        return Load(sets * self.circuits, self.shots, None if self.multiplied else 1.0)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a job runs of one PUB."""
+
+    circuits: int
+    """Of all its parameter sets, with what PEC adds where that is known."""
+
+    shots: int
+    """Of each circuit."""
+
+    overhead: float | None = 1.0
+    """By how much PEC multiplies the randomizations, which is gamma squared; None while the noise is not known."""
+
+    @property
+    def executions(self) -> int:
+        """All circuits times their shots."""
+        return self.circuits * self.shots
+
+    def times(self, overhead: float) -> Load:
+        """Return what it is with PEC's randomizations."""
+        return Load(math.ceil(self.circuits * overhead), self.shots, overhead)
 
 
 @dataclass(frozen=True)
@@ -86,16 +131,20 @@ def cost_of(
         shots: Per parameter set and measurement basis.
         resolved: The primitive's options after the platform's own resolution; empty in raw mode.
     """
-    randomizations = _randomizations(resolved, shots)
-    variants = randomizations * (_bases(observables) * _noise_factors(resolved) if mode == "estimator" else 1)
-    shots_each = math.ceil(shots / randomizations)
+    randomizations, shots_each = _twirled(resolved, shots)
+    factors, bases = (_noise_factors(resolved), _bases(observables)) if mode == "estimator" else (1, 1)
+    variants = randomizations * factors * bases
     size = circuit.size()
     terms = sum(len(operator) * (operator.num_qubits + 8) for operator in observables.values())
     return SetCost(
-        executions=variants * shots_each,
+        shots=shots_each,
         payload_bytes=_SENT_OF_VALUE * circuit.num_parameters,
         memory_bytes=variants * (_BYTES_OF_CIRCUIT + _BYTES_OF_OPERATION * size + _BYTES_OF_SHOT * shots_each),
         fixed_payload_bytes=_SENT_OF_OPERATION * size + terms,
+        randomizations=randomizations,
+        noise_factors=factors,
+        bases=bases,
+        multiplied=bool((resolved.get("resilience") or {}).get("pec_mitigation")),
     )
 
 
@@ -103,14 +152,9 @@ def expected_s(executions: float) -> float:
     """Return the quantum seconds that a job is expected to take.
 
     By IBM's guide "Workload usage": 2 s and, for each execution, the usual repetition delay of 250 µs and 100 µs for
-    the circuit. What the platform adds for readout calibration (TREX) is not in it, nor what PEC multiplies it by.
+    the circuit. What the platform adds for readout calibration (TREX) is not in it.
     """
     return _OVERHEAD_S + _EXECUTION_S * executions
-
-
-def times_expected_s(seconds: float, factor: float) -> float:
-    """Return the quantum seconds of a job with so many times the executions of one that is expected to take some."""
-    return seconds if seconds <= _OVERHEAD_S else _OVERHEAD_S + factor * (seconds - _OVERHEAD_S)
 
 
 def sets_at_once(cost: SetCost, limits: Limits, max_circuits: int | None = None, beside: Beside = _NOTHING) -> float:
@@ -152,19 +196,21 @@ def _too_large(name: str, given: str, limit: float, remedy: str) -> Exception:
     return refuse(f"backend.limits.{name}", given, f"at most {limit:g} a job", f"{remedy}, or another limit")
 
 
-def _randomizations(resolved: Mapping[str, Any], shots: int) -> int:
+def _twirled(resolved: Mapping[str, Any], shots: int) -> tuple[int, int]:
+    """Return the number of randomizations, and the shots of each."""
     twirling: Mapping[str, Any] = resolved.get("twirling") or {}
     if not (twirling.get("enable_gates") or twirling.get("enable_measure")):
-        return 1
+        return 1, shots
     number, shots_each = twirling["num_randomizations"], twirling["shots_per_randomization"]
     if number != "auto":
-        return int(number)
+        return int(number), math.ceil(shots / int(number)) if shots_each == "auto" else int(shots_each)
     if shots_each == "auto" and (resolved.get("resilience") or {}).get("pec_mitigation"):
         # What these are multiplied by, gamma^2, is not known before the noise is learned.
         shots_each = _SHOTS_OF_RANDOMIZATION
     elif shots_each == "auto":
         shots_each = max(_SHOTS_OF_RANDOMIZATION, math.ceil(shots / _RANDOMIZATIONS))
-    return math.ceil(shots / int(shots_each))
+    number = math.ceil(shots / int(shots_each))
+    return number, int(shots_each)
 
 
 def _noise_factors(resolved: Mapping[str, Any]) -> int:

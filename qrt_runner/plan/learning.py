@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.config import RUN
 from qrt_runner.errors import refuse
 from qrt_runner.modes import LEARNER_MODE, Pub, Submission
-from qrt_runner.plan.costs import expected_s, times_expected_s
+from qrt_runner.plan.costs import Load, expected_s
 from qrt_runner.plan.records import Job
 
 if TYPE_CHECKING:
@@ -143,12 +143,14 @@ def _moved(job: Job, by: int, learners: Mapping[int, int], models: Mapping[int, 
 def with_model(job: Job, model: NoiseModel) -> Job:
     """Return a job with the noise model that it will be submitted with, and what it is expected to take by that."""
     submission = replace(job.submission, noise=model)
-    if not job.expected_s:
+    if all(load.overhead is not None for load in job.loads):
         return replace(job, submission=submission)
-    from qrt_runner.modes.layers import overhead_of
+    from qrt_runner.modes.layers import overheads_of
 
-    seconds = times_expected_s(job.expected_s, overhead_of(submission, model))
-    return replace(job, submission=submission, expected_s=seconds)
+    overheads = overheads_of(submission, model)
+    known = replace(job, loads=tuple(load.times(one) for load, one in zip(job.loads, overheads, strict=True)))
+    seconds = expected_s(known.executions) if job.expected_s else 0.0
+    return replace(known, submission=submission, expected_s=seconds)
 
 
 def _model_or_job(users: Sequence[Job], learning: Learning, index: int) -> NoiseModel | Job:
@@ -166,9 +168,10 @@ def _model_or_job(users: Sequence[Job], learning: Learning, index: int) -> Noise
     _check(learning, [*found])
     pubs = tuple(Pub(pub.circuit, pub.values[:1], {}) for pub in circuits.values())
     shots = options.learner.shots_per_randomization
-    seconds = 0.0 if like.device.where == "simulator" else expected_s(options.executions(len(found)))
+    load = Load(options.circuits(len(found)), shots)
+    seconds = 0.0 if like.device.where == "simulator" else expected_s(load.executions)
     submission = Submission(like.device, like.runs_on, pubs, shots, like.seed, options, qubits=like.qubits)
-    return Job(index, LEARNER_MODE, submission, expected_s=seconds)
+    return Job(index, LEARNER_MODE, submission, expected_s=seconds, loads=(load,))
 
 
 def check_given(model: NoiseModel, layers: Collection[Layer], backend: str, path: str, run: str) -> None:

@@ -172,14 +172,17 @@ def _most(limits: Limits) -> np.ndarray:
 def _job(index: int, chunks: Sequence[_Chunk]) -> Job:
     first = chunks[0].like
     pubs = tuple(_pub(chunk) for chunk in chunks)
-    executions = sum(len(chunk.values) * chunk.like.cost.executions for chunk in chunks)
+    loads = [chunk.like.cost.load(len(chunk.values)) for chunk in chunks]
     qubits = tuple(sorted({qubit for chunk in chunks for qubit in chunk.like.calibrated}))
     if qubits and first.calibrating is not None:
         calibration = first.calibrating.of(qubits)
-        pubs, executions = (*pubs, calibration.pub), executions + calibration.beside.executions
+        pubs = (*pubs, calibration.pub)
+        loads.append(calibration.cost.load(len(calibration.pub.values)))
     # What is simulated here costs no quantum time.
-    seconds = 0.0 if first.template.device.where == "simulator" else expected_s(executions)
-    return Job(index, first.mode, replace(first.template, pubs=pubs), expected_s=seconds, calibrated=qubits)
+    is_free = first.template.device.where == "simulator"
+    seconds = 0.0 if is_free else expected_s(sum(load.executions for load in loads))
+    template = replace(first.template, pubs=pubs)
+    return Job(index, first.mode, template, expected_s=seconds, calibrated=qubits, loads=tuple(loads))
 
 
 def _pub(chunk: _Chunk) -> Pub:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from qrt_runner.circuits import LogicalCircuit, ParameterSets
     from qrt_runner.errors import ConfigError
     from qrt_runner.modes import Pub, Submission
+    from qrt_runner.plan.costs import Load
+    from qrt_runner.price import Price
     from qrt_runner.results import Comparison, Ledger, Point
     from qrt_runner.sessions import SessionRequest
     from qrt_runner.transpilation import Lowered
@@ -79,6 +81,19 @@ class Job:
     needs: int | None = None
     """Index of the job that learns the noise model it is submitted with; None where it needs none, or has one."""
 
+    loads: tuple[Load, ...] = ()
+    """What it runs of each PUB, and of a job that learns in one; empty in plans of earlier versions."""
+
+    @property
+    def circuits(self) -> int:
+        """All circuits that it runs."""
+        return sum(load.circuits for load in self.loads)
+
+    @property
+    def executions(self) -> int:
+        """All circuits times their shots."""
+        return sum(load.executions for load in self.loads)
+
     @property
     def asked(self) -> tuple[Pub, ...]:
         """The PUBs that tasks asked for: all but that of a calibration."""
@@ -123,6 +138,8 @@ class PlannedTask:
     """What its results will be compared with; empty without a reference."""
 
     places: tuple[Place, ...]
+    price: Price | None = None
+    """None in plans of earlier versions."""
 
 
 @dataclass(frozen=True)

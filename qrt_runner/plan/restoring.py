@@ -18,10 +18,12 @@ from qrt_runner.circuits import LogicalCircuit, ParameterSets
 from qrt_runner.errors import AccessError, CircuitError, ConfigError, JournalError, Mistake
 from qrt_runner.modes import Pub, Submission
 from qrt_runner.noise import model_of
+from qrt_runner.plan.costs import Load
 from qrt_runner.plan.identity import circuit_key
 from qrt_runner.plan.numbers import numbers_in
 from qrt_runner.plan.parts import ARRAYS, PLAN, POINTS, arrays_in, circuits_in, damaged, plan_in, reading
 from qrt_runner.plan.records import Group, Job, Plan, PlannedTask, Program, Refusal
+from qrt_runner.price import Price
 from qrt_runner.results import Ledger
 from qrt_runner.sessions import SessionRequest
 from qrt_runner.transpilation import Lowered
@@ -164,6 +166,11 @@ class _Restorer:
         ]
 
     @cached_property
+    def prices(self) -> list[Price | None]:
+        """What tasks cost."""
+        return [None if one is None else Price(**one) for one in self.content["prices"]]
+
+    @cached_property
     def programs(self) -> list[Program]:
         """The programs that tasks need."""
         return [self._program(one) for one in self.content["programs"]]
@@ -205,9 +212,10 @@ class _Restorer:
             submission = Submission(
                 device, runs_on, pubs, one["shots"], one["seed"], options, qubits=qubits, noise=noise
             )
-            # A plan of an earlier version has neither calibrations nor models nor jobs that learn them.
+            # A plan of an earlier version has neither calibrations nor models nor jobs that learn them, nor loads.
             beside = {"calibrated": tuple(one.get("calibrated", ())), "needs": one.get("needs")}
-            yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"], **beside)
+            loads = tuple(Load(*load) for load in one.get("loads", ()))
+            yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"], **beside, loads=loads)
 
     def _group(self, one: Stored) -> Group:
         asked = SessionRequest(**one["asked"])
@@ -224,6 +232,7 @@ class _Restorer:
             ledger=self.ledgers[one["ledger"]],
             reference=self.numbers.references[number],
             places=self.numbers.places[number],
+            price=self.prices[one["price"]] if "price" in one else None,
         )
 
     def _refusal(self, one: Stored) -> Refusal:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qrt_runner.backends import Device
     from qrt_runner.noise import NoiseModel
     from qrt_runner.plan.records import Group, Job, Plan, PlannedTask, Program, Refusal
+    from qrt_runner.price import Price
     from qrt_runner.results import Ledger, Point
 
 Content = dict[str, Any]
@@ -103,6 +104,7 @@ class _Packer:
     options: Shared[Any] = field(default_factory=Shared)
     ledgers: Shared[Ledger] = field(default_factory=Shared)
     noise: Shared[NoiseModel] = field(default_factory=Shared)
+    prices: Shared[Price | None] = field(default_factory=Shared)
     texts: Shared[tuple[str, ...]] = field(default_factory=Shared)
 
     def content(self, plan: Plan) -> Content:
@@ -128,6 +130,7 @@ class _Packer:
             "options": [_options(found) for found in self.options.things],
             "ledgers": [asdict(found) for found in self.ledgers.things],
             "noise": [plain(found) for found in self.noise.things],
+            "prices": [None if found is None else asdict(found) for found in self.prices.things],
             "texts": self.texts.things,
         }
 
@@ -171,6 +174,7 @@ class _Packer:
             "options": None if sent.options is None else self.options.number(sent.options),
             "calibrated": job.calibrated,
             "needs": job.needs,
+            "loads": [astuple(load) for load in job.loads],
             "noise": None if sent.noise is None else self.noise.number(sent.noise),
         }
 
@@ -195,6 +199,7 @@ class _Packer:
             "observables": self.observables.number(logical.observables),
             "notes": self.texts.number(logical.notes, logical.notes),
             "ledger": self.ledgers.number(task.ledger),
+            "price": self.prices.number(task.price, (task.price,)),
         }
 
 

@@ -63,7 +63,8 @@ def _as_asked(result: TaskResult, task: Reused, run: str) -> TaskResult:
     jobs = tuple(replace(job, quantum_s=0.0, queue_s=0.0, run_s=0.0, reports=()) for job in result.jobs)
     ids = ", ".join(str(job.record["id"]) for job in jobs)
     notes = (*result.notes, f"taken from run {run}, job {ids}: nothing was run for this")
-    taken = replace(result, point=task.point, name=task.name, jobs=jobs, transpile_s=0.0)
+    price = None if result.price is None else replace(result.price, spent_s=0.0, learning_spent_s=None)
+    taken = replace(result, point=task.point, name=task.name, jobs=jobs, transpile_s=0.0, price=price)
     return replace(taken, notes=notes, reused_from=run)
 
 

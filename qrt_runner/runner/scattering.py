@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qrt_runner.config import Document, Task
     from qrt_runner.noise import NoiseModel
     from qrt_runner.plan import Job, Place, Plan, PlannedTask, Refusal
+    from qrt_runner.price import Price
     from qrt_runner.results import JobResult, Span
     from qrt_runner.runner.correcting import Tell
 
@@ -175,6 +176,7 @@ class _Gathered:
             calibration=program.calibration,
             notes=tuple(self._notes(noise, pub, comparison, missing)),
             noise=noise,
+            price=self._price(learners),
             error="; ".join(dict.fromkeys(self.errors)) + lacking,
         )
 
@@ -185,6 +187,14 @@ class _Gathered:
             return reference
         found = self.tell(reference.twin.counts, self.task, None)
         return replace(reference, twin=replace(reference.twin, expectations=found.expectations))
+
+    def _price(self, learners: list[JobResult]) -> Price | None:
+        """Return what was told of the task's price beforehand, with what was spent."""
+        if self.task.price is None:
+            return None
+        learning_s = sum(job.quantum_s for job in learners) or None
+        spent_s = self.pricing.spent_s(self.task, self.jobs)
+        return replace(self.task.price, spent_s=spent_s, learning_spent_s=learning_s)
 
     def _noise(self) -> tuple[NoiseModel | None, list[JobResult]]:
         """Return the noise model that the task was submitted with, and the jobs that learned it."""

@@ -37,12 +37,26 @@ def metrics_of_task(result: TaskResult) -> Iterator[Metric]:
     yield Metric("time/queue_s", sum(job.queue_s for job in result.jobs), 0)
     yield Metric("time/run_s", sum(job.run_s for job in result.jobs), 0)
     yield Metric("usage/quantum_s", sum(job.quantum_s for job in result.jobs), 0)
+    yield from _price(result)
     missing = frozenset(result.missing)
     for key, values in _series(result):
         yield from (Metric(key, value, step) for step, value in enumerate(values) if step not in missing)
     for key, values in (*_effects(result), *_twins(result)):
         # What is not finite is of no use to whoever ranks by it.
         yield from (Metric(key, value, step) for step, value in enumerate(values) if math.isfinite(value))
+
+
+def _price(result: TaskResult) -> Iterator[Metric]:
+    """Give what the task costs, as it was told before it ran."""
+    price = result.price
+    if price is None:
+        return
+    yield Metric("price/circuits", price.circuits, 0)
+    yield Metric("price/shots", price.shots, 0)
+    yield Metric("price/randomizations", price.randomizations, 0)
+    yield Metric("price/estimated_s", price.estimated_s, 0)
+    if price.learning_shots:
+        yield Metric("price/learning_s", price.learning_s, 0)
 
 
 def _series(result: TaskResult) -> Iterator[tuple[str, Sequence[float]]]:

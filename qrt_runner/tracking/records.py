@@ -16,6 +16,7 @@ from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tid
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from qrt_runner.price import Price
     from qrt_runner.results import GroupReport, JobResult, Ledger, TaskResult
 
 _TABLE: Final = "results.parquet"
@@ -121,6 +122,8 @@ class Records:
         }
         if result.comparison.effect is not None:
             told["effect"] = {"cost_source": result.comparison.effect.cost_source}
+        if result.price is not None:
+            told["price"] = _price(result.price)
         if result.noise is not None:
             told["noise_model"] = result.noise.told()
         ledger = _once(self._ledgers, result.ledger, _ledger_as_json)
@@ -157,6 +160,27 @@ def _once(known: dict[int, tuple[Any, Any]], thing: Any, make: Any) -> Any:
     if id(thing) not in known:
         known[id(thing)] = thing, make(thing)
     return known[id(thing)][1]
+
+
+def _price(price: Price) -> dict[str, Any]:
+    """Return a price by the names of `results.json`; what serves several tasks stands beside."""
+    told: dict[str, Any] = {
+        "circuits": price.circuits,
+        "shots_per_circuit": price.shots_per_circuit,
+        "shots": price.shots,
+        "randomizations": price.randomizations,
+        "noise_factors": price.noise_factors,
+        "bases": price.bases,
+        "sampling_overhead": price.overhead,
+        "estimated_s": price.estimated_s,
+        "spent_s": price.spent_s,
+    }
+    if price.calibration_shots:
+        told["readout_calibration"] = {"shots": price.calibration_shots}
+    if price.learning_shots:
+        seconds = {"estimated_s": price.learning_s, "spent_s": price.learning_spent_s}
+        told["noise_learning"] = {"shots": price.learning_shots, **seconds}
+    return told
 
 
 def _ledger_as_json(ledger: Ledger) -> str:
