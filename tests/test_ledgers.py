@@ -1,10 +1,10 @@
-"""The ledger of every technique on every kind of backend in every mode: applied, ignored with the reason, or refused."""
+"""Ledgers of every technique on every kind of backend in every mode: applied, ignored and why, or refused."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -15,8 +15,8 @@ from hydra.core.global_hydra import GlobalHydra
 from watching import rehearsal
 
 from qrt_runner import SHIPPED
-from qrt_runner.config import Document
-from qrt_runner.config.sections import Mitigation
+from qrt_runner.config.backends import Backend
+from qrt_runner.config.sections import Mitigation, Mode
 from qrt_runner.errors import ConfigError
 from qrt_runner.launcher.containers import as_container, data_of
 from qrt_runner.launcher.judging import judge
@@ -27,7 +27,7 @@ from qrt_runner.results import Ledger, Point
 from qrt_runner.runner.scattering import reference_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 NO_NOISE: Final = "the backend has no noise to act on"
 NO_PAIRS: Final = "the circuit has no two-qubit gate to act on"
@@ -112,14 +112,22 @@ CELLS: Final = {
     for mode, technique, *cells in _LINES[1:]
     for kind, cell in zip(KINDS, cells, strict=True)
 }
-SEED_OF_SERVICE: Final = 42
 
 VENDOR: Final = """
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 
 def get_backend():
     return FakeManilaV2()
+
+
+def get_simulator(readout=0.0, gates=0.0):
+    noise = NoiseModel()
+    noise.add_all_qubit_readout_error(ReadoutError([[1 - readout, readout], [readout, 1 - readout]]))
+    noise.add_all_qubit_quantum_error(depolarizing_error(gates, 2), ["cx"])
+    return AerSimulator(noise_model=noise)
 """
 
 
@@ -191,6 +199,7 @@ def composed(*words: str) -> dict[str, Any]:
     return data_of(as_container(config, resolve=True))
 
 
+@cache
 def section(group: str, option: str) -> Any:
     """Return an option of a group, composed; cells share them, because composing is slow."""
     return composed(f"{group}={option}")[group]
@@ -199,15 +208,13 @@ def section(group: str, option: str) -> Any:
 @pytest.fixture(scope="module")
 def found(ground: Ground) -> dict[Cell, Ledger | Refused]:
     """Return what the ledger of each cell is, or what it is refused with; one plan for each kind of backend."""
-    modes = {name: section("mode", name) for name in {mode for mode, _, _ in CELLS}}
-    techniques = {name: section("mitigation", name) for name in {technique for _, technique, _ in CELLS}}
     told: dict[Cell, Ledger | Refused] = {}
     with standing_on(ground):
         for kind in KINDS:
             data = composed(*ground.words[kind])
             points = {}
             for cell in [one for one in CELLS if one[2] == kind]:
-                chosen = {**data, "mode": modes[cell[0]], "mitigation": techniques[cell[1]]}
+                chosen = {**data, "mode": section("mode", cell[0]), "mitigation": section("mitigation", cell[1])}
                 try:
                     points[cell] = Point(len(points), judge(chosen), partial(yaml_of, chosen), cell)
                 except ConfigError as error:
@@ -218,31 +225,180 @@ def found(ground: Ground) -> dict[Cell, Ledger | Refused]:
     return told
 
 
-@pytest.mark.parametrize("cell", CELLS, ids="-".join)
-def test_every_technique_in_every_mode_on_every_kind_of_backend(cell, found):
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", ["raw", "sampler", "estimator"])
+def test_every_technique_in_every_mode_on_every_kind_of_backend(mode, kind, found):
     """What acts is applied, what does nothing is ignored with the reason, and what cannot be done is refused."""
-    expected, told = CELLS[cell], found[cell]
-    if expected in ("!", "?"):
-        assert isinstance(told, Refused), told
-        (mistake,) = told.error.mistakes
-        assert (told.when, mistake.path) == (expected, "mitigation")
-        assert mistake.allowed
-        assert "mitigation=" in mistake.remedy
-        return
-    assert isinstance(told, Ledger), told.error
-    names = tuple(NAMES[letter] for letter in expected.strip("+-"))
-    assert told.requested == cell[1]
-    assert told.applied == (names if expected.endswith("+") else ())
-    assert told.ignored == ({} if expected.endswith("+") else dict.fromkeys(names, NO_NOISE))
+    cells = [cell for cell in CELLS if cell[::2] == (mode, kind)]
+    assert {cell[1]: told_of(found[cell]) for cell in cells} == {cell[1]: CELLS[cell] for cell in cells}
+    assert all(one.requested == cell[1] for cell in cells if isinstance(one := found[cell], Ledger))
+
+
+def told_of(found: Ledger | Refused) -> Any:
+    """Return what came of a technique as the table has it; where that cannot be told, all of it."""
+    if isinstance(found, Refused):
+        (mistake,) = found.error.mistakes
+        is_told = mistake.path == "mitigation" and mistake.allowed and "mitigation=" in mistake.remedy
+        return found.when if is_told else mistake
+    letters = {name: letter for letter, name in NAMES.items()}
+    if found.ignored and (found.applied or set(found.ignored.values()) != {NO_NOISE}):
+        return found
+    return "".join(letters[name] for name in (*found.applied, *found.ignored)) + "+" * bool(found.applied) or "-"
 
 
 def test_the_table_is_complete():
-    """Each technique that can be asked for, each kind of backend and each mode stands in the table, and nothing else."""
-    kinds_of = Document.model_json_schema()["$defs"]
-    backends = {kinds_of[one["$ref"].rpartition("/")[2]]["properties"]["kind"]["const"] for one in _kinds("backend")}
-    assert sorted(KINDS) == sorted(backends)
-    for place, group in ((0, "mode"), (1, "mitigation")):
-        listed = {cell[place] for cell in CELLS}
-        assert listed == {file.stem for file in (SHIPPED / "conf" / group).glob("*.yaml")}
-    assert {technique for _, technique, _ in CELLS} == set(get_args(Mitigation.model_fields["kind"].annotation))
-    assert len(CELLS) == len({mode for mode, _, _ in CELLS}) * len({one for _, one, _ in CELLS}) * len(KINDS)
+    """Every technique that can be asked for, every kind of backend and every mode stands in the table, and no other."""
+    modes, techniques, kinds = ({cell[place] for cell in CELLS} for place in range(3))
+    assert techniques == {file.stem for file in (SHIPPED / "conf" / "mitigation").glob("*.yaml")}
+    assert techniques == kinds_in(Mitigation)
+    assert modes == {file.stem for file in (SHIPPED / "conf" / "mode").glob("*.yaml")}
+    assert modes == set().union(*map(kinds_in, get_args(get_args(Mode)[0])))
+    assert kinds == set().union(*map(kinds_in, get_args(get_args(Backend)[0])))
+    assert len(CELLS) == len(modes) * len(techniques) * len(kinds)
+
+
+def kinds_in(section: Any) -> set[str]:
+    """Return what a section's kind may be."""
+    return set(get_args(section.model_fields["kind"].annotation))
+
+
+# --- what the circuit has to do with it ---
+
+FLIPPED: Final = ("flipped", "circuit = QuantumCircuit(2)\ncircuit.x([0, 1])", "'zz': 'ZZ'")
+"""|11> on Manila: misread, but without a two-qubit gate and without a moment of idleness."""
+
+WITHOUT_PAIRS: Final = {
+    ("sampler", "dd"): ("", "d"),
+    ("sampler", "twirl"): ("m", "g"),
+    ("sampler", "m3"): ("3", ""),
+    ("sampler", "suppression"): ("m", "dg"),
+    ("estimator", "level_1"): ("mt", ""),
+    ("estimator", "level_2"): ("mt", "gz"),
+    ("estimator", "zne"): ("", "z"),
+    ("estimator", "pea"): ("m", "ga"),
+    ("estimator", "pec"): ("m", "gc"),
+    ("estimator", "suppression_trex"): ("mt", "dg"),
+    ("estimator", "strong"): ("mt", "dgz"),
+}
+"""Letters of what is applied and of what is ignored: gates are twirled, folded and learned by pairs of qubits."""
+
+
+@pytest.mark.parametrize("cell", WITHOUT_PAIRS, ids="-".join)
+def test_a_circuit_without_pairs_or_idling(cell):
+    """What acts on readout is applied; what needs two-qubit gates or idle qubits says that there are none."""
+    mode, technique = cell
+    applied, ignored = WITHOUT_PAIRS[cell]
+    words = (*circuit_file(*FLIPPED), "backend=fake_manila", f"mode={mode}", f"mitigation={technique}")
+    (task,) = plan_of(words).tasks
+    assert task.ledger.applied == tuple(NAMES[letter] for letter in applied)
+    assert task.ledger.ignored == {NAMES[one]: NO_IDLING if one == "d" else NO_PAIRS for one in ignored}
+
+
+@pytest.mark.parametrize("kind", ["aer", "fake_manila"])
+@pytest.mark.parametrize("mode", ["raw", "sampler"])
+def test_a_circuit_with_control_flow(kind, mode):
+    """Its final counts can be corrected; the platform neither twirls nor decouples it, which is told beforehand."""
+    words = ("circuit=dynamic_teleport", f"backend={kind}", f"mode={mode}")
+    taken = [cell[1] for cell, expected in CELLS.items() if cell[::2] == (mode, "fake") and expected != "!"]
+    plan = plan_of(*[(*words, f"mitigation={technique}") for technique in taken])
+    told = {task.ledger.requested: (task.ledger.applied, dict(task.ledger.ignored)) for task in plan.tasks}
+    nothing = ((), {})
+    corrected = ((), {"m3": NO_NOISE}) if kind == "aer" else (("m3",), {})
+    names = {"raw": ("none",), "sampler": ("none", "level_0", "custom")}[mode]
+    assert told == {**dict.fromkeys(names, nothing), "m3": corrected}
+    assert len(plan.refusals) == len(taken) - len(told)
+    for refusal in plan.refusals:
+        (mistake,) = refusal.error.mistakes
+        assert (mistake.path, mistake.allowed) == ("mitigation", "none for circuits with control flow")
+
+
+# --- what the noise has to do with it ---
+
+NO_ERRORS: Final = "the backend's gates have no errors to act on"
+NO_MISREADING: Final = "the backend misreads no bit"
+OF_GATES: Final = ("gate_twirling", "zne")
+OF_READOUT: Final = ("measure_twirling", "trex")
+
+
+@pytest.mark.usefixtures("ground")
+@pytest.mark.parametrize(
+    ("arguments", "applied", "ignored"),
+    [
+        (("readout",), OF_READOUT, dict.fromkeys(OF_GATES, NO_ERRORS)),
+        (("gates",), OF_GATES, dict.fromkeys(OF_READOUT, NO_MISREADING)),
+        (("gates", "readout"), (*OF_GATES, *OF_READOUT), {}),
+        ((), (), dict.fromkeys(OF_READOUT, NO_MISREADING) | dict.fromkeys(OF_GATES, NO_ERRORS)),
+    ],
+    ids=["readout", "gates", "both", "neither"],
+)
+def test_what_a_simulator_lacks_cannot_be_mitigated(arguments, applied, ignored):
+    """A vendor's simulator that only misreads has no errors to extrapolate, and one with errors only no misreading."""
+    words = ["circuit=ghz", "backend=vendor", "backend.source=acme_manila:get_simulator"]
+    words += [f"+backend.arguments.{name}=0.05" for name in arguments]
+    (task,) = plan_of([*words, "mode=estimator", "mitigation=level_2"]).tasks
+    assert (set(task.ledger.applied), dict(task.ledger.ignored)) == (set(applied), ignored)
+
+
+@pytest.mark.parametrize("mode", ["sampler", "estimator"])
+def test_decoupling_does_nothing_where_idling_is_not_noisy(mode):
+    """The Pauli part of a device's noise has no relaxation in it: pulses are there, and nothing to decouple."""
+    words = ("circuit=ghz", "backend=aer_noisy", "backend.noise=pauli", f"mode={mode}", "mitigation=dd")
+    (task,) = plan_of(words).tasks
+    assert (task.ledger.applied, task.ledger.ignored) == ((), {"dd": NO_IDLING})
+
+
+# --- what an account of IBM is not needed for ---
+
+TWIRLED: Final = ("level_2", "twirl", "pea", "pec", "suppression", "suppression_trex", "strong")
+
+
+@pytest.mark.parametrize("mode", ["raw", "sampler", "estimator"])
+def test_fractional_gates_exclude_what_twirls_gates(mode):
+    """Refused when the config is read, by the switch of the gates; what twirls no gate is as it was."""
+    data = composed("backend=ibm", "backend.name=ibm_fez", "backend.use_fractional_gates=true")
+    taken = [cell[1] for cell, expected in CELLS.items() if cell[::2] == (mode, "ibm") and expected != "!"]
+    refused = []
+    for technique in taken:
+        try:
+            judge({**data, "mode": section("mode", mode), "mitigation": section("mitigation", technique)})
+        except ConfigError as error:
+            refused.append((technique, [mistake.path for mistake in error.mistakes]))
+    assert refused == [(technique, ["backend.use_fractional_gates"]) for technique in TWIRLED if technique in taken]
+
+
+# --- what is recorded ---
+
+RUN: Final = {
+    "aer": ("estimator", ("level_2", "pec")),
+    "aer_noisy": ("estimator", ("strong",)),
+    "fake": ("sampler", ("suppression", "m3")),
+    "rehearsal": ("estimator", ("suppression_trex",)),
+    "snapshot": ("estimator", ("none", "zne")),
+    "ibm": ("sampler", ("twirl", "m3")),
+    "vendor": ("raw", ("none", "m3")),
+}
+
+
+def test_what_is_recorded_is_what_was_planned(ground, command, tmp_path, monkeypatch):
+    """Run for real, each kind of backend leaves in MLflow what its cells say."""
+    for name, value in ground.environment.items():
+        monkeypatch.setenv(name, value)
+    for kind, (mode, techniques) in RUN.items():
+        words = ("-m", f"name={kind}", "circuit=ghz", *ground.words[kind], f"mode={mode}", "mode.shots=256")
+        ended = command(*words, f"mitigation={','.join(techniques)}", "tracking.plots=false")
+        assert ended.code == 0, ended.err
+    from mlflow.tracking import MlflowClient
+
+    store = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    recorded = {one.name: one.experiment_id for one in store.search_experiments()}
+    for kind, (mode, techniques) in RUN.items():
+        runs = [run.data for run in store.search_runs([recorded[kind]]) if "qrt.task" in run.data.tags]
+        names = ("qrt.mitigation_applied", "qrt.mitigation_ignored")
+        told = {run.params["mitigation"]: tuple(run.tags[name] for name in names) for run in runs}
+        assert told == {technique: tags_of(CELLS[mode, technique, kind]) for technique in techniques}, kind
+
+
+def tags_of(cell: str) -> tuple[str, str]:
+    """Return what is recorded as applied and as ignored of a cell."""
+    names = ",".join(NAMES[letter] for letter in cell.strip("+-"))
+    return (names, "") if cell.endswith("+") else ("", names)
