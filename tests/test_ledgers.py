@@ -294,6 +294,14 @@ def test_a_circuit_without_pairs_or_idling(cell):
     assert task.ledger.ignored == {NAMES[one]: NO_IDLING if one == "d" else NO_PAIRS for one in ignored}
 
 
+@pytest.mark.parametrize("kind", ["fake", "rehearsal", "ibm"])
+def test_pulses_on_qubits_that_a_circuit_does_not_use(kind, ground):
+    """A Bell pair never idles. A service gets it on all five qubits, and its pulses on the other three do nothing."""
+    with standing_on(ground):
+        (task,) = plan_of(("circuit=bell", *ground.words[kind], "mode=sampler", "mitigation=dd")).tasks
+    assert (task.ledger.applied, task.ledger.ignored) == ((), {"dd": NO_IDLING})
+
+
 @pytest.mark.parametrize("kind", ["aer", "fake_manila"])
 @pytest.mark.parametrize("mode", ["raw", "sampler"])
 def test_a_circuit_with_control_flow(kind, mode):

@@ -18,6 +18,8 @@ from qrt_runner.mitigation.acting import Noise, noise_of
 from qrt_runner.results import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
 
@@ -121,11 +123,24 @@ def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, noise: Nois
 def _added_pulses(
     final: EstimatorOptions | SamplerOptions, circuit: QuantumCircuit, device: Device, runs_on: BackendV2
 ) -> int:
-    """Return how many decoupling pulses the circuit gets."""
+    """Return how many decoupling pulses the circuit gets, without those on qubits that are not its own."""
     try:
         padded = generate_dd_pass_manager(runs_on, final.dynamical_decoupling).run(circuit)
     except TranspilerError as error:
         given = f"dd on {device.name}, which cannot be scheduled ({error.message})"
         allowed = "dynamical decoupling on backends that know the durations of their gates"
         raise refuse("mitigation", given, allowed, "mitigation=none, or a device such as backend=fake_fez") from error
-    return int(padded.count_ops().get("x", 0) - circuit.count_ops().get("x", 0))
+    used = range(circuit.num_qubits) if device.shrinks else _used(circuit)
+    return _pulses(padded, used) - _pulses(circuit, used)
+
+
+def _pulses(circuit: QuantumCircuit, qubits: Collection[int]) -> int:
+    places = (circuit.find_bit(one.qubits[0]).index for one in circuit.data if one.name == "x")
+    return sum(place in qubits for place in places)
+
+
+def _used(circuit: QuantumCircuit) -> set[int]:
+    """Return the qubits of a device that a circuit's own ones are on, or pass by."""
+    acting = (one for one in circuit.data if one.name not in ("barrier", "delay"))
+    used = {circuit.find_bit(qubit).index for one in acting for qubit in one.qubits}
+    return used if circuit.layout is None else used.union(circuit.layout.final_index_layout())
