@@ -37,6 +37,8 @@ class LearnerOptions(BaseModel):
     group: str
     max_layers: int
     learner: NoiseLearnerV3Options
+    noise: str = ""
+    """Of a simulator, a hash of its noise: names and times of calibrations do not tell two of them apart."""
 
     def circuits(self, layers: int) -> int:
         """Return about how many circuits learn so many layers: the runtime merges what it can."""

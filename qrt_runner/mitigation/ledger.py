@@ -14,9 +14,12 @@ from qiskit_ibm_runtime.executor_sampler.finalize_options import finalize_sample
 from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
 
 from qrt_runner.errors import refuse
+from qrt_runner.mitigation.acting import Noise, noise_of
 from qrt_runner.results import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
 
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 _NO_NOISE: Final = "the backend has no noise to act on"
 _NO_IDLING: Final = "there is no idle time that is noisy and long enough for a sequence"
 _NO_PAIRS: Final = "the circuit has no two-qubit gate to act on"
+_NO_ERRORS: Final = "the backend's gates have no errors to act on"
+_NO_MISREADING: Final = "the backend misreads no bit"
+_OF_PAIRS: Final = ("gate_twirling", "zne", "pea", "pec")
+_OF_READOUT: Final = ("measure_twirling", "trex")
 
 
 def ledger(
@@ -51,8 +58,9 @@ def ledger(
     _check(wanted, circuit, device)
     if device.where != "vendor" and (isinstance(final, EstimatorOptions) or "twirling" in " ".join(wanted)):
         _check_boxes(device)
+    noise = noise_of(device, runs_on)
     pulses = _added_pulses(final, circuit, device, runs_on) if "dd" in wanted else 0
-    reasons = {name: _why_nothing(name, circuit, device, pulses) for name in wanted}
+    reasons = {name: _why_nothing(name, circuit, device, noise, pulses) for name in wanted}
     applied = tuple(name for name, reason in reasons.items() if not reason)
     ignored = {name: reason for name, reason in reasons.items() if reason}
     return Ledger(requested, final.model_dump(mode="json"), applied, ignored)
@@ -99,31 +107,40 @@ def _check_boxes(device: Device) -> None:
         raise refuse("backend", given, "devices with rz", "mode=raw or mode=sampler, or a newer device")
 
 
-def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, pulses: int) -> str:
+def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, noise: Noise, pulses: int) -> str:
     """Return why a technique does nothing here, or nothing where it acts."""
     if not device.noisy:
         return _NO_NOISE
-    if name in ("gate_twirling", "zne", "pea", "pec"):
-        return "" if circuit.num_nonlocal_gates() else _NO_PAIRS
-    return "" if name != "dd" or pulses else _NO_IDLING
+    if name in _OF_PAIRS:
+        if not circuit.num_nonlocal_gates():
+            return _NO_PAIRS
+        return "" if noise.gates else _NO_ERRORS
+    if name in _OF_READOUT:
+        return "" if noise.readout else _NO_MISREADING
+    return "" if pulses and noise.delays else _NO_IDLING
 
 
 def _added_pulses(
     final: EstimatorOptions | SamplerOptions, circuit: QuantumCircuit, device: Device, runs_on: BackendV2
 ) -> int:
-    """Return how many decoupling pulses the circuit gets that anything could come of."""
+    """Return how many decoupling pulses the circuit gets, without those on qubits that are not its own."""
     try:
         padded = generate_dd_pass_manager(runs_on, final.dynamical_decoupling).run(circuit)
     except TranspilerError as error:
         given = f"dd on {device.name}, which cannot be scheduled ({error.message})"
         allowed = "dynamical decoupling on backends that know the durations of their gates"
         raise refuse("mitigation", given, allowed, "mitigation=none, or a device such as backend=fake_fez") from error
-    if device.where == "simulator" and not _delays_are_noisy(runs_on):
-        return 0
-    return int(padded.count_ops().get("x", 0) - circuit.count_ops().get("x", 0))
+    used = range(circuit.num_qubits) if device.shrinks else _used(circuit)
+    return _pulses(padded, used) - _pulses(circuit, used)
 
 
-def _delays_are_noisy(simulator: BackendV2) -> bool:
-    noise = getattr(simulator.options, "noise_model", None)
-    # Aer has no public question for this: relaxation during delays is a pass of the noise model.
-    return bool(noise is not None and (noise._custom_noise_passes or "delay" in noise.noise_instructions))  # noqa: SLF001
+def _pulses(circuit: QuantumCircuit, qubits: Collection[int]) -> int:
+    places = (circuit.find_bit(one.qubits[0]).index for one in circuit.data if one.name == "x")
+    return sum(place in qubits for place in places)
+
+
+def _used(circuit: QuantumCircuit) -> set[int]:
+    """Return the qubits of a device that a circuit's own ones are on, or pass by."""
+    acting = (one for one in circuit.data if one.name not in ("barrier", "delay"))
+    used = {circuit.find_bit(qubit).index for one in acting for qubit in one.qubits}
+    return used if circuit.layout is None else used.union(circuit.layout.final_index_layout())

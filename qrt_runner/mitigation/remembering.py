@@ -78,7 +78,7 @@ def _file(options: LearnerOptions, layer: Layer, together: Sequence[Layer]) -> P
     numbers = [learner.num_randomizations, learner.shots_per_randomization, learner.layer_pair_depths]
     told: list[Any] = [options.backend_kind, options.backend, numbers, layer.key]
     if options.simulated:
-        told += [learner.simulator.seed_simulator, sorted(one.key for one in together)]
+        told += [options.noise, learner.simulator.seed_simulator, sorted(one.key for one in together)]
     return caches_folder() / "noise_models" / f"{sha256(json.dumps(told).encode()).hexdigest()}.json"
 
 

@@ -31,7 +31,7 @@ _MOST_OVERHEAD: Final = 2.0**53
 
 
 def layers_of(
-    circuits: Iterable[QuantumCircuit], qubits: Sequence[int], strategy: str, group: str
+    circuits: Iterable[QuantumCircuit], qubits: Sequence[int], strategy: str, group: str, width: int = 0
 ) -> dict[Layer, CircuitInstruction]:
     """Return the distinct layers of two-qubit gates of circuits, each with a box as the noise learner takes it.
 
@@ -40,12 +40,13 @@ def layers_of(
         qubits: The device's qubits that theirs stand for; empty for the same.
         strategy: Which qubits are twirled with a layer's gates.
         group: The group they are twirled by.
+        width: Qubits of the backend, where the boxes have to be on them; 0 for those of the circuits.
     """
     twirling = TwirlingOptions(enable_gates=True, enable_measure=True, strategy=strategy, group=group)
     boxing = estimator_options_to_boxing_options(twirling, measure_mitigation=True, inject_noise=True, add_tags=True)
     found: dict[Layer, CircuitInstruction] = {}
     for circuit in circuits:
-        plain = _in_one_register(circuit)
+        plain = _in_one_register(circuit, width)
         for box in find_combined_unique_layers([plain], [PEC()], boxing, "gates"):
             layer = _layer(box, plain, qubits, group)
             if layer.gates:
@@ -113,13 +114,14 @@ def noise_of(layer: Layer, found: PauliLindbladMap) -> LayerNoise:
     return LayerNoise(layer, tuple(generators), tuple(rates))
 
 
-def _in_one_register(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Return a circuit whose qubits are in one register, by which the noise learner numbers them."""
-    if len(circuit.qregs) == 1 and circuit.qregs[0].name == "q" and len(circuit.qregs[0]) == circuit.num_qubits:
+def _in_one_register(circuit: QuantumCircuit, width: int = 0) -> QuantumCircuit:
+    """Return a circuit whose qubits are in one register, at least so wide, by which the noise learner numbers them."""
+    width = max(width, circuit.num_qubits)
+    if len(circuit.qregs) == 1 and circuit.qregs[0].name == "q" and len(circuit.qregs[0]) == width:
         return circuit
-    plain = QuantumCircuit(QuantumRegister(circuit.num_qubits, "q"), *circuit.cregs)
+    plain = QuantumCircuit(QuantumRegister(width, "q"), *circuit.cregs)
     plain.add_bits([bit for bit in circuit.clbits if not circuit.find_bit(bit).registers])
-    return plain.compose(circuit, plain.qubits, plain.clbits) or plain
+    return plain.compose(circuit, plain.qubits[: circuit.num_qubits], plain.clbits) or plain
 
 
 def _layer(box: CircuitInstruction, circuit: QuantumCircuit, qubits: Sequence[int], group: str) -> Layer:

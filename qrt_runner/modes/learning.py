@@ -37,9 +37,9 @@ def _import_learning() -> None:
         importlib.reload(sys.modules[prepare.__name__])
 
 
-def _layers(submission: Submission) -> dict[Layer, CircuitInstruction]:
+def _layers(submission: Submission, width: int = 0) -> dict[Layer, CircuitInstruction]:
     asked = submission.options
-    return layers_of((pub.circuit for pub in submission.pubs), submission.qubits, asked.strategy, asked.group)
+    return layers_of((pub.circuit for pub in submission.pubs), submission.qubits, asked.strategy, asked.group, width)
 
 
 def _submit(submission: Submission) -> Any:
@@ -51,7 +51,9 @@ def _submit(submission: Submission) -> Any:
         tags = [*submission.tags, *(options.environment.job_tags or ())]
         environment = options.environment.model_copy(update={"job_tags": tags})
         options = options.model_copy(update={"environment": environment})
-    return NoiseLearnerV3(mode=submission.target, options=options).run(list(_layers(submission).values()))
+    # The learner takes boxes on as many qubits as the backend has, which for a vendor's simulator are more than used.
+    boxes = _layers(submission, submission.runs_on.num_qubits or 0).values()
+    return NoiseLearnerV3(mode=submission.target, options=options).run(list(boxes))
 
 
 def _fetch(_: Submission, job: Any) -> RawResult:

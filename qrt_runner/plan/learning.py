@@ -84,13 +84,15 @@ def learning_of(
     Raises:
         ConfigError: Where the model of a run is meant that is not there or lacks a layer.
     """
-    from qrt_runner.mitigation import learner_options, technique_of
+    from qrt_runner.mitigation import learner_options, noise_hash, technique_of
 
     if not technique_of(options):
         return None
     device, qubits = program.device, program.lowered.used if program.device.shrinks else ()
     calibration = str((program.calibration or {}).get("last_update", ""))
     asked = learner_options(options, mitigation.learning, device, backend.kind, calibration)
+    if device.where == "simulator":
+        asked = asked.model_copy(update={"noise": noise_hash(program.calibration, program.runs_on)})
     given = None
     if mitigation.noise_model.startswith(RUN):
         from qrt_runner.modes.layers import layers_of
