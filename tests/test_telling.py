@@ -44,7 +44,7 @@ def test_the_help_page_is_the_one_that_hydra_shows(own, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         compose_points(["--help"])
     assert ours == capsys.readouterr().out
-    assert ("file, ghz, h2, mine, qaoa_maxcut" in ours) == own
+    assert ("file, ghz, h2, kicked_ising, mine, qaoa_maxcut" in ours) == own
 
 
 @pytest.mark.parametrize(

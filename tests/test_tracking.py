@@ -784,10 +784,15 @@ def options(group: str) -> list[str]:
 
 
 REMOTE = {"ibm", "ibm_least_busy", "vendor"}
+LITTLE = ("mitigation.learning.num_randomizations=2", "mitigation.learning.layer_pair_depths=[0,2]")
 NEEDED = {
     "backend=fake": ("backend.name=fake_manila",),
     "backend=snapshot": ("backend.run=latest",),
     "reference=value": ("+reference.values={zz: 1}",),
+    "reference=twin": ("backend=fake_manila",),
+    "mitigation=m3": ("mode=sampler",),
+    "mitigation=pea": LITTLE,
+    "mitigation=pec": LITTLE,
 }
 BEFORE = {"backend=snapshot": ("backend=fake_manila",)}
 """A run that must be there already."""
