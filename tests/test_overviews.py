@@ -38,7 +38,20 @@ def measured(label: str, bias: float, cost_s: float, observable: str = "zz", err
     return Measured(label=label, **where, **numbers, **costs, applied="", ignored="")
 
 
-RUNGS = ["none", "trex", "twirl", "dd", "suppression", "suppression_trex", "level_1", "zne", "level_2", "strong"]
+RUNGS = [
+    "none",
+    "trex",
+    "twirl",
+    "dd",
+    "suppression",
+    "suppression_trex",
+    "level_1",
+    "zne",
+    "level_2",
+    "strong",
+    "pea",
+    "pec",
+]
 
 
 def crowded() -> list[Measured]:
