@@ -377,6 +377,29 @@ def test_learning_that_fails_here_fails_its_tasks_once(monkeypatch):
     assert [job.record["mode"] for job in result.jobs] == ["estimator", "learner"]
 
 
+SIMULATOR = """
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, depolarizing_error
+
+
+def get_backend(error):
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(error, 2), ["cx"])
+    return AerSimulator(noise_model=noise)
+"""
+
+
+def test_another_noise_is_learned_anew(tmp_path, monkeypatch):
+    """A vendor's simulator has one name, no calibration, and more qubits than the circuit, whatever its noise is."""
+    (tmp_path / "acme_noise.py").write_text(SIMULATOR, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = (*circuit_file(*LADDER), "backend=vendor", "backend.source=acme_noise:get_backend", "mode=estimator")
+    given = (*given, "mitigation=pec", *SHORT)
+    assert result_of(*given, "+backend.arguments.error=0.02").noise is not None
+    modes = {error: plan_of((*given, f"+backend.arguments.error={error}")).jobs[0].mode for error in (0.02, 0.1)}
+    assert modes == {0.02: "estimator", 0.1: LEARNER_MODE}
+
+
 def test_a_stored_plan_has_learners_and_models():
     """What is learned first, for whom, and what was learned before: another process submits the same."""
     given = (*circuit_file(*LADDER), "backend=fake_manila", "mode=estimator", "mitigation=pec", *SHORT)

@@ -355,6 +355,16 @@ def test_decoupling_does_nothing_where_idling_is_not_noisy(mode):
     assert (task.ledger.applied, task.ledger.ignored) == ((), {"dd": NO_IDLING})
 
 
+@pytest.mark.parametrize("technique", ["twirl", "level_2", "pea", "pec", "strong"])
+def test_pauli_errors_are_not_twirled(technique):
+    """Twirling a gate makes a Pauli channel of its error; where that is one already, it stays what it is."""
+    words = ("circuit=ghz", "backend=aer_noisy", "backend.noise=pauli", "mode=estimator", f"mitigation={technique}")
+    (task,) = plan_of(words).tasks
+    letters = CELLS["estimator", technique, "aer_noisy"].strip("+")
+    assert task.ledger.applied == tuple(NAMES[letter] for letter in letters if letter not in "dg")
+    assert task.ledger.ignored["gate_twirling"] == "the errors of the backend's gates are Pauli errors already"
+
+
 # --- what an account of IBM is not needed for ---
 
 TWIRLED: Final = ("level_2", "twirl", "pea", "pec", "suppression", "suppression_trex", "strong")

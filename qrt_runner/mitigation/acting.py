@@ -27,6 +27,9 @@ class Noise:
     gates: bool = True
     """Whether gates have errors."""
 
+    pauli: bool = False
+    """Whether those are Pauli errors already, which is what twirling makes of errors."""
+
     readout: bool = True
     """Whether bits are misread."""
 
@@ -49,7 +52,8 @@ def noise_of(device: Device, runs_on: BackendV2) -> Noise:
     named = set(model.noise_instructions)
     # Aer has no public question for this: relaxation during delays is a pass of the noise model.
     passes = bool(model._custom_noise_passes)  # noqa: SLF001
-    return Noise(bool(named.difference(_NO_GATES)), "measure" in named, passes or "delay" in named)
+    gates = bool(named.difference(_NO_GATES))
+    return Noise(gates, device.pauli_noise, "measure" in named, passes or "delay" in named)
 
 
 def noise_hash(calibration: Mapping[str, Any] | None, simulator: BackendV2) -> str:

@@ -29,6 +29,7 @@ _NO_NOISE: Final = "the backend has no noise to act on"
 _NO_IDLING: Final = "there is no idle time that is noisy and long enough for a sequence"
 _NO_PAIRS: Final = "the circuit has no two-qubit gate to act on"
 _NO_ERRORS: Final = "the backend's gates have no errors to act on"
+_TWIRLED: Final = "the errors of the backend's gates are Pauli errors already"
 _NO_MISREADING: Final = "the backend misreads no bit"
 _OF_PAIRS: Final = ("gate_twirling", "zne", "pea", "pec")
 _OF_READOUT: Final = ("measure_twirling", "trex")
@@ -114,7 +115,9 @@ def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, noise: Nois
     if name in _OF_PAIRS:
         if not circuit.num_nonlocal_gates():
             return _NO_PAIRS
-        return "" if noise.gates else _NO_ERRORS
+        if not noise.gates:
+            return _NO_ERRORS
+        return _TWIRLED if noise.pauli and name == "gate_twirling" else ""
     if name in _OF_READOUT:
         return "" if noise.readout else _NO_MISREADING
     return "" if pulses and noise.delays else _NO_IDLING
