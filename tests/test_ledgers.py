@@ -384,6 +384,14 @@ def test_fractional_gates_exclude_what_twirls_gates(mode):
     assert refused == [(technique, ["backend.use_fractional_gates"]) for technique in TWIRLED if technique in taken]
 
 
+def test_an_amplifier_that_is_not_used_excludes_nothing():
+    """PEA is named and nothing is extrapolated: there is nothing to refuse."""
+    words = ["backend=ibm", "backend.name=ibm_fez", "backend.use_fractional_gates=true", "mode=estimator"]
+    point_of([*words, "mitigation=trex", "mitigation.options.resilience.zne.amplifier=pea"])
+    with pytest.raises(ConfigError, match="true beside PEA"):
+        point_of([*words, "mitigation=zne", "mitigation.options.resilience.zne.amplifier=pea"])
+
+
 # --- what is recorded ---
 
 RUN: Final = {

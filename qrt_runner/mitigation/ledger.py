@@ -1,6 +1,6 @@
 """Tells what was requested, what was really applied, and what did nothing and why; knows runtime.
 
-Nothing counts as applied that had nothing to act on: no noise, no two-qubit gate, no idle time.
+Nothing counts as applied that had nothing to act on: no noise of its kind, no two-qubit gate, no idle time.
 """
 
 from __future__ import annotations
