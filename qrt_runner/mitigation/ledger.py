@@ -5,8 +5,10 @@ Nothing counts as applied that had nothing to act on: no noise of its kind, no t
 
 from __future__ import annotations
 
+from math import pi
 from typing import TYPE_CHECKING, Any, Final
 
+from qiskit.circuit import ParameterExpression
 from qiskit.transpiler import TranspilerError
 from qiskit_ibm_runtime.executor.dynamical_decoupling import generate_dd_pass_manager
 from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
@@ -56,7 +58,7 @@ def ledger(
     """
     final = _finalized(options)
     wanted = _wanted(final)
-    _check(wanted, circuit, device)
+    _check(wanted, circuit, device, final.twirling.group)
     if device.where != "vendor" and (isinstance(final, EstimatorOptions) or "twirling" in " ".join(wanted)):
         _check_boxes(device)
     noise = noise_of(device, runs_on)
@@ -87,7 +89,7 @@ def _wanted(final: EstimatorOptions | SamplerOptions) -> list[str]:
     return [name for name, on in switches.items() if on]
 
 
-def _check(wanted: list[str], circuit: QuantumCircuit, device: Device) -> None:
+def _check(wanted: list[str], circuit: QuantumCircuit, device: Device, group: str) -> None:
     if device.where == "vendor" and wanted:
         given = f"{', '.join(wanted)} on {device.name}"
         allowed = "none: the runtime's mitigation runs on IBM's backends and on simulators"
@@ -99,6 +101,17 @@ def _check(wanted: list[str], circuit: QuantumCircuit, device: Device) -> None:
     if fractional and "gate_twirling" in wanted:
         given = "gate_twirling with fractional gates"
         raise refuse("mitigation", given, "one of the two", "backend.use_fractional_gates=false")
+    learned = {"pea", "pec"}.intersection(wanted)
+    if device.noisy and (learned or ("gate_twirling" in wanted and group != "local_pauli")) and _has_angles(circuit):
+        given = f"{', '.join(wanted)} for a circuit with rzz gates of any angle on {device.name}"
+        remedy = "mitigation=none, or a device without rzz"
+        raise refuse("mitigation", given, "gate twirling, PEA and PEC for Clifford gates on two qubits", remedy)
+
+
+def _has_angles(circuit: QuantumCircuit) -> bool:
+    """Tell whether there is a fractional gate on two qubits that is no Clifford gate, or that may be none."""
+    angles = (one.params[0] for one in circuit.data if one.name == "rzz")
+    return any(isinstance(angle, ParameterExpression) or angle % (pi / 2) for angle in angles)
 
 
 def _check_boxes(device: Device) -> None:
