@@ -386,14 +386,15 @@ def test_fractional_gates_exclude_what_twirls_gates(mode):
 
 @pytest.mark.parametrize("technique", ["twirl", "level_2", "pea", "pec", "strong"])
 def test_gates_of_any_angle_are_not_twirled_on_a_device_that_has_them(technique):
-    """A fake device has its rzz gates without being asked: refused too, not sent and failed; readout is mitigated."""
+    """A fake device has its rzz gates without being asked: refused too, not sent and failed. They are not folded."""
     lines = "circuit = QuantumCircuit(2)\ncircuit.h([0, 1])\ncircuit.rzz(0.7, 0, 1)\ncircuit.h([0, 1])"
     words = (*circuit_file("angled", lines, "'zz': 'ZZ'"), "backend=fake", "backend.name=fake_fractional")
     words = (*words, "mode=estimator")
-    plan = plan_of((*words, f"mitigation={technique}"), (*words, "mitigation=trex"))
-    ((refused,), (task,)) = plan.refusals, plan.tasks
+    plan = plan_of((*words, f"mitigation={technique}"), (*words, "mitigation=trex"), (*words, "mitigation=zne"))
+    ((refused,), (trex, zne)) = plan.refusals, plan.tasks
     assert [mistake.path for mistake in refused.error.mistakes] == ["mitigation"]
-    assert task.ledger.applied == ("measure_twirling", "trex")
+    assert trex.ledger.applied == ("measure_twirling", "trex")
+    assert (zne.ledger.applied, zne.ledger.ignored) == ((), {"zne": "the circuit has no gate that the platform folds"})
 
 
 def test_an_amplifier_that_is_not_used_excludes_nothing():

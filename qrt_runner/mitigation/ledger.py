@@ -14,6 +14,7 @@ from qiskit_ibm_runtime.executor.dynamical_decoupling import generate_dd_pass_ma
 from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
 from qiskit_ibm_runtime.executor_sampler.finalize_options import finalize_sampler_options
 from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
+from qiskit_mitigation.zne.gate_folding import SUPPORTED_FOLDED_GATES
 
 from qrt_runner.errors import refuse
 from qrt_runner.mitigation.acting import Noise, noise_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _NO_NOISE: Final = "the backend has no noise to act on"
 _NO_IDLING: Final = "there is no idle time that is noisy and long enough for a sequence"
 _NO_PAIRS: Final = "the circuit has no two-qubit gate to act on"
+_NO_FOLDS: Final = "the circuit has no gate that the platform folds"
 _NO_ERRORS: Final = "the backend's gates have no errors to act on"
 _TWIRLED: Final = "the errors of the backend's gates are Pauli errors already"
 _NO_MISREADING: Final = "the backend misreads no bit"
@@ -126,14 +128,21 @@ def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, noise: Nois
     if not device.noisy:
         return _NO_NOISE
     if name in _OF_PAIRS:
-        if not circuit.num_nonlocal_gates():
-            return _NO_PAIRS
-        if not noise.gates:
-            return _NO_ERRORS
-        return _TWIRLED if noise.pauli and name == "gate_twirling" else ""
+        return _why_no_gates(name, circuit, noise)
     if name in _OF_READOUT:
         return "" if noise.readout else _NO_MISREADING
     return "" if pulses and noise.delays else _NO_IDLING
+
+
+def _why_no_gates(name: str, circuit: QuantumCircuit, noise: Noise) -> str:
+    """Return why a technique that acts on two-qubit gates does nothing here, or nothing where it acts."""
+    if not circuit.num_nonlocal_gates():
+        return _NO_PAIRS
+    if not noise.gates:
+        return _NO_ERRORS
+    if name == "zne" and not any(isinstance(one.operation, SUPPORTED_FOLDED_GATES) for one in circuit.data):
+        return _NO_FOLDS
+    return _TWIRLED if noise.pauli and name == "gate_twirling" else ""
 
 
 def _added_pulses(
