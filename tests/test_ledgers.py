@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
-from composing import circuit_file, outcome_of, plan_of
+from composing import circuit_file, outcome_of, plan_of, point_of
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from watching import rehearsal
@@ -382,6 +382,27 @@ def test_fractional_gates_exclude_what_twirls_gates(mode):
         except ConfigError as error:
             refused.append((technique, [mistake.path for mistake in error.mistakes]))
     assert refused == [(technique, ["backend.use_fractional_gates"]) for technique in TWIRLED if technique in taken]
+
+
+@pytest.mark.parametrize("technique", ["twirl", "level_2", "pea", "pec", "strong"])
+def test_gates_of_any_angle_are_not_twirled_on_a_device_that_has_them(technique):
+    """A fake device has its rzz gates without being asked: refused too, not sent and failed. They are not folded."""
+    lines = "circuit = QuantumCircuit(2)\ncircuit.h([0, 1])\ncircuit.rzz(0.7, 0, 1)\ncircuit.h([0, 1])"
+    words = (*circuit_file("angled", lines, "'zz': 'ZZ'"), "backend=fake", "backend.name=fake_fractional")
+    words = (*words, "mode=estimator")
+    plan = plan_of((*words, f"mitigation={technique}"), (*words, "mitigation=trex"), (*words, "mitigation=zne"))
+    ((refused,), (trex, zne)) = plan.refusals, plan.tasks
+    assert [mistake.path for mistake in refused.error.mistakes] == ["mitigation"]
+    assert trex.ledger.applied == ("measure_twirling", "trex")
+    assert (zne.ledger.applied, zne.ledger.ignored) == ((), {"zne": "the circuit has no gate that the platform folds"})
+
+
+def test_an_amplifier_that_is_not_used_excludes_nothing():
+    """PEA is named and nothing is extrapolated: there is nothing to refuse."""
+    words = ["backend=ibm", "backend.name=ibm_fez", "backend.use_fractional_gates=true", "mode=estimator"]
+    point_of([*words, "mitigation=trex", "mitigation.options.resilience.zne.amplifier=pea"])
+    with pytest.raises(ConfigError, match="true beside PEA"):
+        point_of([*words, "mitigation=zne", "mitigation.options.resilience.zne.amplifier=pea"])
 
 
 # --- what is recorded ---

@@ -31,9 +31,12 @@ def fractional_mistakes(data: Mapping[str, Any]) -> list[Mistake]:
 def _twirling(mitigation: Any) -> Iterator[str]:
     options = mitigation.get("options") if isinstance(mitigation, dict) else None
     twirls = _at(options, "twirling", "enable_gates")
-    if twirls is True or (twirls is None and _at(options, "resilience_level") == 2):
+    is_level_2 = _at(options, "resilience_level") == 2
+    if twirls is True or (twirls is None and is_level_2):
         yield "gate twirling"
-    if _at(options, "resilience", "zne", "amplifier") == "pea":
+    extrapolates = _at(options, "resilience", "zne_mitigation")
+    is_on = extrapolates is True or (extrapolates is None and is_level_2)
+    if is_on and _at(options, "resilience", "zne", "amplifier") == "pea":
         yield "PEA"
     if _at(options, "resilience", "pec_mitigation") is True:
         yield "PEC"

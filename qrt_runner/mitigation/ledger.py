@@ -1,17 +1,20 @@
 """Tells what was requested, what was really applied, and what did nothing and why; knows runtime.
 
-Nothing counts as applied that had nothing to act on: no noise, no two-qubit gate, no idle time.
+Nothing counts as applied that had nothing to act on: no noise of its kind, no two-qubit gate, no idle time.
 """
 
 from __future__ import annotations
 
+from math import pi
 from typing import TYPE_CHECKING, Any, Final
 
+from qiskit.circuit import ParameterExpression
 from qiskit.transpiler import TranspilerError
 from qiskit_ibm_runtime.executor.dynamical_decoupling import generate_dd_pass_manager
 from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
 from qiskit_ibm_runtime.executor_sampler.finalize_options import finalize_sampler_options
 from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
+from qiskit_mitigation.zne.gate_folding import SUPPORTED_FOLDED_GATES
 
 from qrt_runner.errors import refuse
 from qrt_runner.mitigation.acting import Noise, noise_of
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _NO_NOISE: Final = "the backend has no noise to act on"
 _NO_IDLING: Final = "there is no idle time that is noisy and long enough for a sequence"
 _NO_PAIRS: Final = "the circuit has no two-qubit gate to act on"
+_NO_FOLDS: Final = "the circuit has no gate that the platform folds"
 _NO_ERRORS: Final = "the backend's gates have no errors to act on"
 _TWIRLED: Final = "the errors of the backend's gates are Pauli errors already"
 _NO_MISREADING: Final = "the backend misreads no bit"
@@ -56,7 +60,7 @@ def ledger(
     """
     final = _finalized(options)
     wanted = _wanted(final)
-    _check(wanted, circuit, device)
+    _check(wanted, circuit, device, final.twirling.group)
     if device.where != "vendor" and (isinstance(final, EstimatorOptions) or "twirling" in " ".join(wanted)):
         _check_boxes(device)
     noise = noise_of(device, runs_on)
@@ -87,7 +91,7 @@ def _wanted(final: EstimatorOptions | SamplerOptions) -> list[str]:
     return [name for name, on in switches.items() if on]
 
 
-def _check(wanted: list[str], circuit: QuantumCircuit, device: Device) -> None:
+def _check(wanted: list[str], circuit: QuantumCircuit, device: Device, group: str) -> None:
     if device.where == "vendor" and wanted:
         given = f"{', '.join(wanted)} on {device.name}"
         allowed = "none: the runtime's mitigation runs on IBM's backends and on simulators"
@@ -99,6 +103,17 @@ def _check(wanted: list[str], circuit: QuantumCircuit, device: Device) -> None:
     if fractional and "gate_twirling" in wanted:
         given = "gate_twirling with fractional gates"
         raise refuse("mitigation", given, "one of the two", "backend.use_fractional_gates=false")
+    learned = {"pea", "pec"}.intersection(wanted)
+    if device.noisy and (learned or ("gate_twirling" in wanted and group != "local_pauli")) and _has_angles(circuit):
+        given = f"{', '.join(wanted)} for a circuit with rzz gates of any angle on {device.name}"
+        remedy = "mitigation=none, or a device without rzz"
+        raise refuse("mitigation", given, "gate twirling, PEA and PEC for Clifford gates on two qubits", remedy)
+
+
+def _has_angles(circuit: QuantumCircuit) -> bool:
+    """Tell whether there is a fractional gate on two qubits that is no Clifford gate, or that may be none."""
+    angles = (one.params[0] for one in circuit.data if one.name == "rzz")
+    return any(isinstance(angle, ParameterExpression) or angle % (pi / 2) for angle in angles)
 
 
 def _check_boxes(device: Device) -> None:
@@ -113,14 +128,21 @@ def _why_nothing(name: str, circuit: QuantumCircuit, device: Device, noise: Nois
     if not device.noisy:
         return _NO_NOISE
     if name in _OF_PAIRS:
-        if not circuit.num_nonlocal_gates():
-            return _NO_PAIRS
-        if not noise.gates:
-            return _NO_ERRORS
-        return _TWIRLED if noise.pauli and name == "gate_twirling" else ""
+        return _why_no_gates(name, circuit, noise)
     if name in _OF_READOUT:
         return "" if noise.readout else _NO_MISREADING
     return "" if pulses and noise.delays else _NO_IDLING
+
+
+def _why_no_gates(name: str, circuit: QuantumCircuit, noise: Noise) -> str:
+    """Return why a technique that acts on two-qubit gates does nothing here, or nothing where it acts."""
+    if not circuit.num_nonlocal_gates():
+        return _NO_PAIRS
+    if not noise.gates:
+        return _NO_ERRORS
+    if name == "zne" and not any(isinstance(one.operation, SUPPORTED_FOLDED_GATES) for one in circuit.data):
+        return _NO_FOLDS
+    return _TWIRLED if noise.pauli and name == "gate_twirling" else ""
 
 
 def _added_pulses(
