@@ -377,6 +377,19 @@ def help_text() -> str:
     return done.stdout
 
 
+def test_a_raw_run_imports_neither_the_runtime_nor_mlflow() -> None:
+    """A Bell pair on the ideal simulator takes a second; the runtime alone would double that.
+
+    Once its circuit is in the cache: transpiling it lets Qiskit look for plugins, of which the runtime is one.
+    """
+    words = ("-m", "qrt_runner", "mode=raw", "tracking=off")
+    assert ran(sys.executable, *words, folder=Path.cwd()).returncode == 0
+    done = ran(sys.executable, "-X", "importtime", *words, folder=Path.cwd())
+    modules = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "qiskit_aer" in modules
+    assert not modules & {"qiskit_ibm_runtime", "samplomatic", "mthree", "qiskit_noise_learning", "mlflow", "pandas"}
+
+
 def examples(text: str) -> list[str]:
     """Return the command lines that a text shows."""
     return [line.strip() for line in text.splitlines() if line.strip().startswith("python -m qrt_runner")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.execution.attempts import finished
-from qrt_runner.mitigation.remembering import remember
 from qrt_runner.modes import LEARNER_MODE
 from qrt_runner.noise import NoiseModel
 from qrt_runner.plan import with_model
@@ -54,6 +53,8 @@ def learned(attempt: Attempt, orders: Orders) -> JobResult | None:
         return result
     note_learned(attempt.job, result, orders)
     if result.state == "done":
+        from qrt_runner.mitigation.remembering import remember
+
         remember(model_in(attempt.job, result), attempt.job.submission.options, orders.diary.run.id)
     return result
 

@@ -84,6 +84,9 @@ def learning_of(
     Raises:
         ConfigError: Where the model of a run is meant that is not there or lacks a layer.
     """
+    if options is None:
+        # Raw: the runtime is not even imported.
+        return None
     from qrt_runner.mitigation import learner_options, noise_hash, technique_of
 
     if not technique_of(options):
