@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import shlex
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from watching import QUIET, Watched, rehearsal, watched
+from watching import QUIET, Watched, begun, rehearsal, wait_until, watched
 
 from qrt_runner.journal import Journal, RunEntry
 from qrt_runner.rehearsal import Fault, Rehearsal
@@ -60,27 +57,6 @@ def waiting(service) -> Watched:
     """The same, with its device in maintenance: jobs are accepted and stay in the queue."""
     service.running.arm(Fault(kind="maintenance"))
     return service
-
-
-@contextmanager
-def begun(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """Start the command line as a process, and see that it is gone afterwards."""
-    line = [sys.executable, "-m", "qrt_runner", *words]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
-        try:
-            yield started
-        finally:
-            started.kill()
-
-
-def wait_until(holds: Callable[[], object], started: subprocess.Popen[str]) -> None:
-    """Wait until something holds, as long as the process lives."""
-    for _ in range(1200):
-        if holds():
-            return
-        assert started.poll() is None, started.communicate()
-        time.sleep(0.05)
-    raise AssertionError("it never did")
 
 
 def signalled(words: list[str], holds: Callable[[], object], *numbers: int, pause_s: float = 0.3) -> Ended:

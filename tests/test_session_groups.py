@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +13,12 @@ import pytest
 from composing import circuit_file, plan_of
 from qiskit_ibm_runtime import Batch, Session
 from qiskit_ibm_runtime.api.rest.runtime import Runtime
-from watching import QUIET, Watched, rehearsal, watched
+from watching import QUIET, Watched, begun, rehearsal, wait_until, watched
 
 from qrt_runner.rehearsal import Fault, Rehearsal, Settings, account_of, start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 TWO_DEVICES = Settings(devices=("fake_manila", "fake_quito"), plans=("premium",), seed=42, hold_s=2.0)
 OF_SUBMITTING = ("usage", "status")
 """What the client asks by itself each time that a job is submitted: whether the account or the device is at an end."""
@@ -55,27 +52,6 @@ def service(premium) -> Iterator[Watched]:
 def open_plan(free) -> Watched:
     """The service with the open plan, from now on; its commands name the plan."""
     return watched(free)
-
-
-@contextmanager
-def running(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """Start the command line as a process, and see that it is gone afterwards."""
-    line = [sys.executable, "-m", "qrt_runner", *words]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
-        try:
-            yield started
-        finally:
-            started.kill()
-
-
-def wait_until(holds: Callable[[], object], started: subprocess.Popen[str]) -> None:
-    """Wait until something holds, as long as the process lives."""
-    for _ in range(600):
-        if holds():
-            return
-        assert started.poll() is None, started.communicate()
-        time.sleep(0.05)
-    raise AssertionError("it never did")
 
 
 def notes() -> list[list[str]]:
@@ -427,7 +403,7 @@ def test_results_are_kept_where_closing_fails(command, service):
 def test_a_group_is_closed_where_the_command_is_ended_while_it_is_open(service, ending):
     """Ctrl-C and SIGTERM between submission and answer: the session takes no more jobs, and the exit code is 130."""
     service.running.arm(Fault(kind="slow", on="submit", delay_s=40))
-    with running(*service.words, "session=dedicated") as started:
+    with begun(*service.words, "session=dedicated") as started:
         wait_until(service.jobs, started)
         assert service.takes_jobs() == [True]
         started.send_signal(ending)
@@ -441,7 +417,7 @@ def test_a_group_is_closed_where_the_command_is_ended_while_it_queues(tmp_path):
     words = ("backend.queue_wait_s=30", "backend.virtual_clock=false", "session=dedicated")
     with rehearsal(tmp_path / "slow", *words) as slow:
         service = watched(slow)
-        with running(*service.words, *words) as started:
+        with begun(*service.words, *words) as started:
             wait_until(service.jobs, started)
             wait_until(lambda: service.asked().count("job") > 1, started)
             started.send_signal(signal.SIGINT)

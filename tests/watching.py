@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,6 +17,7 @@ from qrt_runner.rehearsal import Rehearsal, account_of, start
 from qrt_runner.rehearsal.settings import Operation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _OF_CLIENTS = get_args(Operation)
@@ -72,3 +77,24 @@ def watched(running: Rehearsal) -> Watched:
     """Return a service from now on."""
     ledger = running.ledger()
     return Watched(running, {what: len(ledger[what]) for what in ("jobs", "sessions", "requests")})
+
+
+@contextmanager
+def begun(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the command line as a process, and see that it is gone afterwards."""
+    line = [sys.executable, "-m", "qrt_runner", *words]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def wait_until(holds: Callable[[], object], started: subprocess.Popen[str]) -> None:
+    """Wait until something holds, as long as the process lives."""
+    for _ in range(1200):
+        if holds():
+            return
+        assert started.poll() is None, started.communicate()
+        time.sleep(0.05)
+    raise AssertionError("it never did")

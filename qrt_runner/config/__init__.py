@@ -12,6 +12,7 @@ from qrt_runner.config.backends import (
     Snapshot,
     Vendor,
 )
+from qrt_runner.config.combining import OptionsJudge
 from qrt_runner.config.explaining import nearest, shown
 from qrt_runner.config.folders import caches_folder, state_folder
 from qrt_runner.config.learning import RUN, Learning
@@ -19,7 +20,6 @@ from qrt_runner.config.parsing import (
     ONLY_TASK,
     Document,
     Experiment,
-    OptionsJudge,
     Task,
     fingerprint,
     merged_mistakes,

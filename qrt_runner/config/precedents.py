@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from qrt_runner.config.combining import COMBINED, combination_mistakes
 from qrt_runner.config.parsing import (
-    COMBINED,
     Document,
     Experiment,
     Task,
-    combination_mistakes,
     parse,
     tasks_of,
     unspeakable,
@@ -29,7 +28,8 @@ from qrt_runner.config.values import Section
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qrt_runner.config.parsing import OptionsJudge, PartialTask
+    from qrt_runner.config.combining import OptionsJudge
+    from qrt_runner.config.parsing import PartialTask
 
 Kind = TypeVar("Kind", bound=Section)
 
