@@ -29,10 +29,11 @@ class Costs:
 
 @dataclass
 class Pricing:
-    """Lives for one plan; remembers how many executions its jobs are made of."""
+    """Lives for one plan; remembers how many executions its jobs are made of, and what one takes."""
 
     plan: Plan
     known: dict[int, list[int]] = field(default_factory=dict)
+    expected: dict[int, float] = field(default_factory=dict)
 
     def of(self, task: PlannedTask, jobs: Sequence[JobResult]) -> Costs:
         """Return what the parameter sets of a task cost, each by its share of the executions of its job.
@@ -78,11 +79,13 @@ class Pricing:
 
     def _expected_s(self, index: int, executions: Sequence[int]) -> float:
         """Return the seconds of one execution of a whole job, by the estimate."""
-        job = self.plan.jobs[index]
-        sets = [len(pub.values) for pub in job.submission.pubs]
-        whole = [count * one for count, one in zip(sets, executions, strict=True)]
-        # What a calibration takes is shared by those that it is for.
-        return expected_s(sum(whole)) / sum(whole[: len(job.asked)])
+        if index not in self.expected:
+            job = self.plan.jobs[index]
+            sets = [len(pub.values) for pub in job.submission.pubs]
+            whole = [count * one for count, one in zip(sets, executions, strict=True)]
+            # What a calibration takes is shared by those that it is for.
+            self.expected[index] = expected_s(sum(whole)) / sum(whole[: len(job.asked)])
+        return self.expected[index]
 
 
 def _spent_s(job: JobResult, executions: Sequence[int]) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from qrt_runner.config.combining import COMBINED, combination_mistakes
+from qrt_runner.config.learning import with_learning
 from qrt_runner.config.parsing import (
     Document,
     Experiment,
@@ -57,14 +58,15 @@ def parse_beside(
     """
     known = precedent.data
     new = _difference(data, known)
-    # Tasks take from the top level's mitigation what their own leaves out.
-    takes = bool(data.get("tasks")) and ("tasks" in new or "mitigation" in new)
-    if data.keys() != known.keys() or takes or secrets_in(new) or unspeakable(new):
+    if data.keys() != known.keys() or secrets_in(new) or unspeakable(new):
         return parse(data, judge_options)
     if _may_clash(data, known, new) and combination_mistakes(data, judge_options):
         return parse(data, judge_options)
+    # Tasks take from the top level's mitigation what their own leaves out.
+    names = dict.fromkeys([*new, "tasks"]) if "mitigation" in new and data["tasks"] else new
+    whole = with_learning(data) if "tasks" in names else data
     try:
-        sections = {name: _section(name, data[name]) for name in new}
+        sections = {name: _section(name, whole[name]) for name in names}
     except ValidationError:
         return parse(data, judge_options)
     return _beside(precedent.experiment, sections)

@@ -87,7 +87,7 @@ def ready(jobs: Sequence[Job], orders: Orders) -> list[Job]:
     """
     own = {job.index for job in jobs}
     there = [job for job in jobs if not lacks_model(job, orders) or job.needs in own]
-    if lacking := [job for job in jobs if job not in there]:
+    if lacking := [job for job in jobs if lacks_model(job, orders) and job.needs not in own]:
         leave_for_later(lacking, orders)
     return sorted(there, key=lambda job: (lacks_model(job, orders), job.index))
 

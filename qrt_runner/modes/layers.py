@@ -85,15 +85,15 @@ def overheads_of(submission: Submission, model: NoiseModel) -> list[float]:
         return [1.0] * len(submission.pubs)
     most, gain = final.resilience.pec.max_overhead, final.resilience.pec.noise_gain
     boxing = estimator_options_to_boxing_options(final.twirling, measure_mitigation=True, inject_noise=True)
-    known, found = model.by_layer, []
-    for pub in submission.pubs:
-        plain = _in_one_register(pub.circuit)
+    known, found = model.by_layer, dict[int, float]()
+    for circuit in {id(pub.circuit): pub.circuit for pub in submission.pubs}.values():
+        plain = _in_one_register(circuit)
         boxes = [box for box in PEC._box_circuit(plain, boxing) if box.name == "box"]  # noqa: SLF001 - as it prepares
         layers = [_layer(box, plain, submission.qubits, final.twirling.group) for box in boxes]
         gamma2 = prod(known[layer.key].gamma ** 2 for layer in layers if layer.key in known)
         gamma2 = gamma2 if gain == "auto" else gamma2 ** (1.0 - float(gain))
-        found.append(max(min(gamma2, _MOST_OVERHEAD if most is None else float(most)), 1.0))
-    return found
+        found[id(circuit)] = max(min(gamma2, _MOST_OVERHEAD if most is None else float(most)), 1.0)
+    return [found[id(pub.circuit)] for pub in submission.pubs]
 
 
 def map_of(noise: LayerNoise) -> PauliLindbladMap:

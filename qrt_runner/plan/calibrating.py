@@ -7,6 +7,7 @@ and the backend, the session, the options and the moment are those of the counts
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ from qrt_runner.plan.costs import Beside, SetCost, cost_of
 from qrt_runner.transpilation import lowered_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from qrt_runner.config import Document, Mode, Task, Transpile
     from qrt_runner.plan.records import Program
@@ -53,6 +54,10 @@ class Calibration:
         return Beside(sets, sets * cost.executions, payload, sets * cost.memory_bytes)
 
 
+Calibrations = Callable[[tuple[int, ...]], Calibration]
+"""Returns the calibration of some physical qubits."""
+
+
 @dataclass(frozen=True, eq=False)
 class Calibrating:
     """Of which qubits a task wants the readout to be measured in its job, and how that is done."""
@@ -60,7 +65,7 @@ class Calibrating:
     qubits: tuple[int, ...]
     """Physical ones, ascending; none where there is nothing to be corrected."""
 
-    of: Callable[[tuple[int, ...]], Calibration]
+    of: Calibrations
     """Returns the calibration of the qubits of all tasks of a job."""
 
     ledger: Ledger
@@ -72,19 +77,18 @@ class Calibrating:
         return self.of(self.qubits).beside if self.qubits else Beside()
 
 
-def calibrating_for(program: Program, task: Task, document: Document, ledger: Ledger) -> Calibrating:
+def calibrating_for(program: Program, task: Task, ledger: Ledger, of: Calibrations) -> Calibrating:
     """Return what a task wants by way of a calibration, and its ledger with that.
 
     Args:
         program: Its circuit, lowered.
         task: What is asked for.
-        document: The config that it is from.
         ledger: Its ledger without M3.
+        of: Returns the calibrations of jobs such as its own.
 
     Raises:
         ConfigError: Where M3 is asked for, and no bit is the outcome of a final measurement.
     """
-    of = cache(partial(_calibration, program, task.mode, document.transpile, ledger.resolved))
     if task.mitigation.readout != M3:
         return Calibrating((), of, ledger)
     qubits = tuple(sorted(set(read_bits(program).values())))
@@ -96,6 +100,11 @@ def calibrating_for(program: Program, task: Task, document: Document, ledger: Le
     if not program.device.noisy:
         return Calibrating((), of, replace(ledger, ignored={**ledger.ignored, M3: NO_NOISE}))
     return Calibrating(qubits, of, replace(ledger, applied=(*ledger.applied, M3)))
+
+
+def calibrations_for(program: Program, task: Task, document: Document, ledger: Ledger) -> Calibrations:
+    """Return what gives the calibrations of jobs of the same kind as a task's own, each made once."""
+    return cache(partial(_calibration, program, task.mode, document.transpile, ledger.resolved))
 
 
 def read_bits(program: Program) -> dict[int, int]:

@@ -17,7 +17,7 @@ from qrt_runner.circuits import LogicalCircuit, ask, values_of
 from qrt_runner.config import fingerprint
 from qrt_runner.errors import ConfigError, Mistake, refuse
 from qrt_runner.modes import Pub, Submission
-from qrt_runner.plan.calibrating import Calibrating, calibrating_for
+from qrt_runner.plan.calibrating import Calibrating, calibrating_for, calibrations_for
 from qrt_runner.plan.costs import SetCost, cost_of, sets_at_once
 from qrt_runner.plan.grouping import group_key, notes_of
 from qrt_runner.plan.identity import Asked, keys_of
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from qrt_runner import config
     from qrt_runner.config import Document, Experiment, Task
+    from qrt_runner.plan.calibrating import Calibrations
     from qrt_runner.plan.learning import Learning, Loaded
     from qrt_runner.plan.records import Place
 
@@ -88,11 +89,6 @@ class _Terms:
     learning: Learning | None
     """Where its noise model is from, where it needs one."""
 
-    @property
-    def qubits(self) -> tuple[int, ...]:
-        """The device's qubits that those of the submitted circuit stand for; empty for the same."""
-        return self.program.lowered.used if self.program.device.shrinks else ()
-
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
@@ -114,6 +110,7 @@ class _Compiler:
     programs: Programs = field(default_factory=Programs)
     logical: dict[Any, LogicalCircuit] = field(default_factory=dict)
     terms: dict[Any, _Terms] = field(default_factory=dict)
+    calibrations: dict[Any, Calibrations] = field(default_factory=dict)
     wanted: list[Wanted] = field(default_factory=list)
     tasks: list[tuple[Point, _Prepared]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -167,7 +164,7 @@ class _Compiler:
         return Wanted(
             number=len(self.wanted),
             mode=task.mode.kind,
-            template=Submission(program.device, program.runs_on, (pub,), *given, qubits=terms.qubits),
+            template=Submission(program.device, program.runs_on, (pub,), *given, qubits=program.qubits),
             job_key=terms.job_key,
             pub_key=terms.pub_key,
             tie_key=partial(fingerprint, experiment, ready.name),
@@ -200,15 +197,20 @@ class _Compiler:
         sent = sent if mode == "estimator" else {}
         cost = cost_of(mode, program.lowered.circuit, sent, _shots(task.mode), ledger.resolved)
         most = program.device.backend.max_circuits if mode == "raw" and program.device.where == "vendor" else None
-        physical = program.lowered.used if program.device.shrinks else ()
         given = [task.mode.model_dump(mode="json"), options.model_dump(mode="json") if options is not None else None]
         given.append(task.mitigation.readout)
-        calibrating = calibrating_for(program, task, document, ledger)
         learning = learning_of(task.mitigation, options, program, backend, self.loaded)
         learned = [learning.key] if learning is not None else []
         job_key = json.dumps(
-            [backend.model_dump(mode="json"), physical, given, document.seed, *learned], sort_keys=True
+            [backend.model_dump(mode="json"), program.qubits, given, document.seed, *learned], sort_keys=True
         )
+        # All jobs of a kind have their calibrations in common, whatever programs they run.
+        of = once(
+            self.calibrations,
+            (job_key, self.programs.text(document.transpile)),
+            lambda: calibrations_for(program, task, document, ledger),
+        )
+        calibrating = calibrating_for(program, task, ledger, of)
         return _Terms(
             program=program,
             sent=sent,

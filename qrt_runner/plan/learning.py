@@ -91,7 +91,7 @@ def learning_of(
 
     if not technique_of(options):
         return None
-    device, qubits = program.device, program.lowered.used if program.device.shrinks else ()
+    device, qubits = program.device, program.qubits
     calibration = str((program.calibration or {}).get("last_update", ""))
     asked = learner_options(options, mitigation.learning, device, backend.kind, calibration)
     if device.where == "simulator":
@@ -124,6 +124,7 @@ def with_learners(jobs: Sequence[Job], wanted: Sequence[tuple[str, Learning | No
     models: dict[int, NoiseModel] = {}
     learners: dict[int, int] = {}
     planned: list[Job] = []
+    first: list[int] = []
     for users in sharing.values():
         learning = wanted[users[0]][1]
         assert learning is not None
@@ -131,9 +132,9 @@ def with_learners(jobs: Sequence[Job], wanted: Sequence[tuple[str, Learning | No
         if isinstance(found, Job):
             learners |= dict.fromkeys(users, found.index)
             planned.append(found)
+            first.append(users[0])
         else:
             models |= dict.fromkeys(users, found)
-    first = [min(user for user, index in learners.items() if index == job.index) for job in planned]
     return [*planned, *(_moved(job, len(planned), learners, models) for job in jobs)], first
 
 

@@ -41,6 +41,11 @@ class Program:
     sizes: Mapping[str, float]
     """Depths and two-qubit gates before and after lowering, by metric name."""
 
+    @property
+    def qubits(self) -> tuple[int, ...]:
+        """The device's qubits that those of the submitted circuit stand for; empty for the same."""
+        return self.lowered.used if self.device.shrinks else ()
+
     @cached_property
     def files(self) -> Mapping[str, bytes]:
         """The artifacts that show it: as written, as submitted, and drawn."""

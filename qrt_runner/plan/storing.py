@@ -141,7 +141,7 @@ class _Packer:
     def _program(self, program: Program) -> Content:
         self.programs.number(program)
         lowered, device = program.lowered, self.devices.number(program.device)
-        qubits = lowered.used if program.device.shrinks else ()
+        qubits = program.qubits
         return {
             "circuit": self.circuits.number(program.circuit),
             "isa": self.circuits.number(lowered.isa),

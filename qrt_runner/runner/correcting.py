@@ -24,9 +24,8 @@ Tell = Callable[[Counts, "PlannedTask", "MeasuredReadout | None"], PubResult]
 """Works out what the counts of a PUB tell that a task has a share in; raises a JobError where that cannot be done."""
 
 
-def as_measured(counts: Counts, task: PlannedTask, readout: MeasuredReadout | None = None) -> PubResult:
+def as_measured(counts: Counts, task: PlannedTask) -> PubResult:
     """Return counts as they are, and the expectation values that they tell."""
-    _ = readout
     return PubResult(counts, expectations_from_counts(counts, task.logical.observables, task.logical.circuit))
 
 

@@ -92,12 +92,15 @@ def _values(record: Record) -> dict[tuple[Set, str], tuple[float, float]]:
 
 def _counts(record: Record) -> dict[Set, Mapping[str, int]]:
     """Return joint counts by parameter set."""
-    sets, artifacts = _sets(record), record.artifacts
+    artifacts = record.artifacts
+    if "counts.json" not in artifacts:
+        return {}
+    sets = _sets(record)
     if "counts_joint.json" in artifacts:
         joint = json.loads(artifacts["counts_joint.json"])
     else:
         # With one register its counts are all there is.
-        by_register = json.loads(artifacts.get("counts.json", b"[]"))
+        by_register = json.loads(artifacts["counts.json"])
         joint = [next(iter(counts.values()), {}) for counts in by_register]
     return {sets[index]: counts for index, counts in enumerate(joint) if index in sets}
 

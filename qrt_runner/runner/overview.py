@@ -41,7 +41,7 @@ def overview_files(results: Sequence[TaskResult], *, draws: bool) -> Overview:
         draws: Whether there is to be a figure.
     """
     kind = results[0].point.experiment.document.overview if results else None
-    measured = overview_of(results)
+    measured = overview_of(results) if kind is not None else []
     if kind is None or not measured:
         return Overview()
     files = {f"{kind}.csv": _table(measured)}

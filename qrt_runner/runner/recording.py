@@ -125,7 +125,7 @@ class Recording:
 
     def _overview(self) -> Mapping[str, bytes]:
         """Return the files that put the tasks beside each other, where that is asked for."""
-        found = overview_files(self.outcome.results, draws=self.tracking.plots is not False)
+        found = overview_files(self.outcome.results, draws=self.kept.grouped and self.tracking.plots is not False)
         self.outcome.overview = found.lines
         self.outcome.troubles += found.troubles
         return found.files if self.kept.grouped else {}

@@ -179,7 +179,8 @@ class _Keeping:
         self.kept.spent = {metric.key: metric.value for metric in metrics_of(self.outcome.reports.values())}
         self.kept.save()
         files = {TABLE: parquet_of(sorted(self.rows, key=lambda row: row["point"]))} if self.rows else {}
-        overview = overview_files(self.outcome.results, draws=self.asked.tracking.plots is not False)
+        draws = self.kept.grouped and self.asked.tracking.plots is not False
+        overview = overview_files(self.outcome.results, draws=draws)
         self.outcome.overview = overview.lines
         self.outcome.troubles += overview.troubles
         files |= overview.files if self.kept.grouped else {}

@@ -128,7 +128,9 @@ class _Gathered:
         """Take what a job has of the task; tell whether the task is complete."""
         before = self.missing
         for span in read.job.spans:
-            inside = (place.rows >= span.start) & (place.rows < span.stop) & (span.pub == place.pub)
+            if span.pub != place.pub:
+                continue
+            inside = (place.rows >= span.start) & (place.rows < span.stop)
             if not inside.any():
                 continue
             rows, sets = place.rows[inside] - span.start, place.sets[inside]

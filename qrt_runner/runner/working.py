@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -112,7 +112,7 @@ def _begun(
 ) -> Iterator[Work]:
     started_ms = int(time.time() * 1000)
     known = journal.equal_tasks if request.reuse else None
-    plan = compile_plan(request.points, reference_of, known, partial(model_of_run, journal))
+    plan = compile_plan(request.points, reference_of, known, cache(partial(model_of_run, journal)))
     failing = judged_refusals(plan.refusals, request, outcome)
     plan = with_twins(plan, announce)
     kept = _kept(request, plan, outcome.run, started_ms)
