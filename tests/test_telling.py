@@ -88,3 +88,11 @@ def test_a_long_table_shows_its_beginning_and_every_failure(one):
     assert len(lines) == 62
     assert lines[60].split()[0] == "99"
     assert lines[61] == "and 40 more that are done; all are in results.parquet"
+
+
+def test_a_table_is_as_wide_as_what_it_tells(one):
+    """Of a job id nothing is cut off, however long the headline number is."""
+    long = replace(one, expectations=replace(one.expectations, names=("n" * 200, *one.expectations.names[1:])))
+    _, row = table([long]).splitlines()
+    assert row.split()[2:5] == [one.jobs[0].record["id"], "none", "done"]
+    assert "n" * 200 in row

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import shutil
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,6 +16,9 @@ _MOST_SETS: Final = 5
 _MOST_IN_FULL: Final = 24
 _MOST_BRIEFLY: Final = 200
 """So many tasks of a run are told in full, or in a line each, as their results come."""
+
+_WIDEST: Final = 10_000
+"""Characters of a table's line at most; it takes what it needs."""
 
 _MOST_ROWS: Final = 60
 """Of a larger table its first rows are shown, and all that failed."""
@@ -68,24 +70,14 @@ def headline(result: TaskResult) -> str:
 
 def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
     """Return the closing table: point, task, job id, session id, state, headline number."""
-    from rich.console import Console
-    from rich.table import Table
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("point", "task", "job id", "session id", "state", "headline number"):
-        drawn.add_column(title, no_wrap=True, overflow="fold")
     shown = _rows_shown(sorted(results, key=lambda result: result.point.index))
+    rows = []
     for result in shown:
         job = result.jobs[0].record if result.jobs else {}
-        state = f"[green]{result.state}[/]" if result.state == "done" else f"[red]{result.state}[/]"
         words = (str(result.point.index), result.name, str(job.get("id") or "-"), str(job.get("session_id") or "none"))
-        drawn.add_row(*words, state, headline(result).replace("[", r"\["))
-    width = max(shutil.get_terminal_size((120, 20)).columns, 120)
-    console = Console(file=io.StringIO(), width=width, force_terminal=colour, no_color=not colour, highlight=False)
-    console.print(drawn)
-    stream = console.file
-    assert isinstance(stream, io.StringIO)
-    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+        state = f"[green]{result.state}[/]" if result.state == "done" else f"[red]{result.state}[/]"
+        rows.append((*words, state, _plain(headline(result))))
+    lines = _drawn(("point", "task", "job id", "session id", "state", "headline number"), rows, colour=colour)
     if len(shown) < len(results):
         lines.append(f"and {len(results) - len(shown)} more that are done; all are in results.parquet")
     return "\n".join(lines)
@@ -93,16 +85,24 @@ def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
 
 def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a table as lines for a terminal."""
+    return _drawn(titles, [[_plain(cell) for cell in row] for row in rows], colour=False)
+
+
+def _plain(cell: str) -> str:
+    return cell.replace("[", r"\[")
+
+
+def _drawn(titles: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool) -> list[str]:
+    """Return a table as lines, as wide as it needs to be: of ids and numbers nothing may be cut off."""
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(box=None, pad_edge=False)
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
-        drawn.add_column(title, no_wrap=True, overflow="fold")
+        drawn.add_column(title, no_wrap=True)
     for row in rows:
-        drawn.add_row(*(cell.replace("[", r"\[") for cell in row))
-    width = max(shutil.get_terminal_size((200, 20)).columns, 200)
-    console = Console(file=io.StringIO(), width=width, highlight=False)
+        drawn.add_row(*row)
+    console = Console(file=io.StringIO(), width=_WIDEST, force_terminal=colour, no_color=not colour, highlight=False)
     console.print(drawn)
     stream = console.file
     assert isinstance(stream, io.StringIO)
