@@ -58,7 +58,7 @@ class Recording:
 
     def __post_init__(self) -> None:
         """Note versions and git state before anything runs."""
-        self.records = Records(self.outcome.run, environment())
+        self.records = Records(self.outcome.run, environment(), self.work.diary.run.command)
 
     @property
     def kept(self) -> KeptRun:

@@ -147,7 +147,7 @@ class _Keeping:
 
     def __post_init__(self) -> None:
         """Note versions and git state."""
-        self.records = Records(self.kept.id, environment())
+        self.records = Records(self.kept.id, environment(), self.run.command)
 
     @property
     def draws(self) -> bool:
