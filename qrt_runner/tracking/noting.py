@@ -59,7 +59,7 @@ def _heading(result: TaskResult) -> str:
     task = result.task
     mitigation = f", mitigation {task.mitigation.kind}" if task.mitigation.kind != "none" else ""
     name = f"{result.name}: " if len(result.point.experiment.tasks) > 1 else ""
-    swept = f" ({' '.join(map(_code, result.point.overrides))})" if result.point.overrides else ""
+    swept = f" ({' '.join(map(code, result.point.overrides))})" if result.point.overrides else ""
     return f"**{name}{task.circuit.name} on {result.backend}, {task.mode.kind}{mitigation}**{swept}"
 
 
@@ -68,22 +68,22 @@ def _lines(result: TaskResult) -> Iterator[str]:
     yield f"ran: {_where(result)}"
     yield f"jobs: {_jobs(result)}"
     if result.state == "failed":
-        yield f"**failed**: {_plain(result.error)}"
+        yield f"**failed**: {plain(result.error)}"
     yield from _values(result)
     yield from _outcomes(result)
     yield f"mitigation: {_mitigation(result)}"
     yield f"spent: {_spent(result)}"
     if result.notes:
-        yield f"to know: {_plain('; '.join(result.notes))}"
+        yield f"to know: {plain('; '.join(result.notes))}"
 
 
 def _asked(result: TaskResult) -> str:
     task, document = result.task, result.point.experiment.document
-    params = [f"{name} {_code(value)}" for name, value in task.circuit.params.items()]
+    params = [f"{name} {code(value)}" for name, value in task.circuit.params.items()]
     precision = getattr(task.mode, "precision", None)
     words = [*params, f"precision {precision:g}" if precision is not None else f"{task.mode.shots} shots"]
     sets = len(result.parameter_values)
-    words += [f"{sets} values of {', '.join(map(_code, result.parameters))}"] if result.parameters and sets > 1 else []
+    words += [f"{sets} values of {', '.join(map(code, result.parameters))}"] if result.parameters and sets > 1 else []
     words += [f"reference {document.reference.kind}"] if document.reference.kind != "none" else []
     return ", ".join([*words, f"seed {document.seed}"])
 
@@ -97,14 +97,14 @@ def _where(result: TaskResult) -> str:
         else ""
     )
     ended = max((str(job.record.get("timestamps", {}).get("finished", "")) for job in result.jobs), default="")
-    reused = f", measured by run {_code(result.reused_from)}" if result.reused_from else ""
-    return f"{_code(result.backend)}{gates}{f', ended {ended[:19]}' if ended else ''}{reused}"
+    reused = f", measured by run {code(result.reused_from)}" if result.reused_from else ""
+    return f"{code(result.backend)}{gates}{f', ended {ended[:19]}' if ended else ''}{reused}"
 
 
 def _jobs(result: TaskResult) -> str:
-    ids = [_code(job.record["id"]) for job in result.jobs if job.record["id"]]
+    ids = [code(job.record["id"]) for job in result.jobs if job.record["id"]]
     sessions = dict.fromkeys((job.record["session_kind"], job.record["session_id"]) for job in result.jobs)
-    told = [f"{kind} {_code(session)}" if session != "none" else "no session" for kind, session in sessions]
+    told = [f"{kind} {code(session)}" if session != "none" else "no session" for kind, session in sessions]
     more = f" and {len(ids) - _MOST_JOBS} more" if len(ids) > _MOST_JOBS else ""
     return f"{', '.join(ids[:_MOST_JOBS]) or 'none'}{more}; {', '.join(told[:_MOST_JOBS]) or 'no session'}"
 
@@ -120,7 +120,7 @@ def _values(result: TaskResult) -> Iterator[str]:
     told = []
     for column, name in enumerate(found.names[:_MOST_VALUES]):
         value, error = float(found.values[index, column]), float(found.errors[index, column])
-        words = f"{_code(name)} = {with_error(value, error)}"
+        words = f"{code(name)} = {with_error(value, error)}"
         if ideal is not None and not math.isnan(ideal[index, column]):
             words += f" (ideal {ideal[index, column]:.4g})"
         told.append(words)
@@ -136,7 +136,7 @@ def _outcomes(result: TaskResult) -> Iterator[str]:
         return
     joint = counts.joint[0]
     ranked = sorted(joint, key=lambda outcome: (-joint[outcome], outcome))
-    told = ", ".join(f"{_code(outcome)} {joint[outcome]}" for outcome in ranked[:_MOST_OUTCOMES])
+    told = ", ".join(f"{code(outcome)} {joint[outcome]}" for outcome in ranked[:_MOST_OUTCOMES])
     more = f", and {len(ranked) - _MOST_OUTCOMES} more" if len(ranked) > _MOST_OUTCOMES else ""
     fidelity = f"; Hellinger fidelity {comparison.hellinger[0]:.4f}" if comparison.hellinger else ""
     yield f"counts: {told}{more}{fidelity}"
@@ -144,9 +144,9 @@ def _outcomes(result: TaskResult) -> Iterator[str]:
 
 def _mitigation(result: TaskResult) -> str:
     ledger = result.ledger
-    ignored = [f"ignored {_code(name)}: {_plain(reason)}" for name, reason in ledger.ignored.items()]
-    applied = f"applied {', '.join(map(_code, ledger.applied)) or 'nothing'}"
-    return "; ".join([f"asked for {_code(ledger.requested)}", applied, *ignored])
+    ignored = [f"ignored {code(name)}: {plain(reason)}" for name, reason in ledger.ignored.items()]
+    applied = f"applied {', '.join(map(code, ledger.applied)) or 'nothing'}"
+    return "; ".join([f"asked for {code(ledger.requested)}", applied, *ignored])
 
 
 def _spent(result: TaskResult) -> str:
@@ -157,12 +157,12 @@ def _spent(result: TaskResult) -> str:
     return f"{told}, {waited_s:.3g} s in queues, {run_s:.3g} s running, in jobs that others may share"
 
 
-def _code(text: object) -> str:
+def code(text: object) -> str:
     """Return a text as Markdown shows it unchanged."""
     return f"`{str(text).replace('`', chr(39))}`"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text of others in one line, in which Markdown finds no marks."""
     line = " ".join(text.split())[:_LONGEST]
     return "".join(f"\\{letter}" if letter in "\\`*_<>[]#|" else letter for letter in line)

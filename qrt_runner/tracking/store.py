@@ -71,7 +71,8 @@ def _log_kept(recorder: Recorder, run: KeptRun, files: Mapping[str, bytes]) -> N
     records = (with_table(record) for record in run.records() if record.key not in run.logged)
     while batch := list(islice(records, _BATCH)):
         recorder.log(batch)
-    recorder.end(state_of(run), files, metrics=[Metric(name, value, 0) for name, value in run.spent.items()])
+    metrics = [Metric(name, value, 0) for name, value in {**run.spent, **run.best}.items()]
+    recorder.end(state_of(run), files, tags=run.tags, metrics=metrics)
 
 
 def state_of(run: KeptRun) -> str:

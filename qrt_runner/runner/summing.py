@@ -1,0 +1,71 @@
+"""Keeps and logs what tells of a run as a whole: table, overview, figures, best point; knows the modules above it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from qrt_runner.runner.drawing import run_figures
+from qrt_runner.runner.overview import PLACES, overview_files
+from qrt_runner.tracking import metrics_of, parquet_of, summary_of, swept_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from qrt_runner.runner.outcome import Outcome
+    from qrt_runner.tracking import KeptRun
+    from qrt_runner.tracking.store import Recorder
+
+TABLE: Final = "results.parquet"
+
+
+def keep_whole(
+    kept: KeptRun, outcome: Outcome, rows: Sequence[Mapping[str, Any]], command: str, *, draws: bool
+) -> dict[str, bytes]:
+    """Keep what tells of all tasks of a run, and return the files of it.
+
+    Args:
+        kept: What is on disk of the run.
+        outcome: What came of it; what could not be drawn is noted there.
+        rows: Its table; empty where its tasks have no parent.
+        command: What began it.
+        draws: Whether there are to be figures.
+    """
+    rows = sorted(rows, key=lambda row: row["point"])
+    files = {TABLE: parquet_of(rows)} if rows else {}
+    overview = overview_files(outcome.results, draws=draws)
+    outcome.overview = overview.lines
+    outcome.troubles += overview.troubles
+    summary = summary_of(kept.title, rows, outcome.results, command)
+    if kept.grouped:
+        files |= {**overview.files, **summary.files}
+        files |= run_figures(outcome.results, rows, outcome.troubles.append) if draws and rows else {}
+    for name, content in files.items():
+        kept.put(name, content)
+    spent = {metric.key: metric.value for metric in metrics_of(outcome.reports.values())}
+    if spent or files:
+        kept.spent = spent or kept.spent
+        kept.tags, kept.best, kept.places = dict(summary.tags), dict(summary.metrics), [*files]
+        kept.save()
+    return files
+
+
+def kept_whole(kept: KeptRun) -> dict[str, bytes]:
+    """Return the files that tell of all tasks of a run of which only records are at hand; the table is made anew."""
+    rows = sorted((row for record in kept.records() for row in swept_rows(record)), key=lambda row: row["point"])
+    files = {place: file.read_bytes() for place in kept.places or PLACES if (file := kept.folder / place).is_file()}
+    files[TABLE] = parquet_of(rows)
+    if not kept.tags:
+        summary = summary_of(kept.title, rows)
+        files |= summary.files
+        kept.tags, kept.best, kept.places = dict(summary.tags), dict(summary.metrics), [*files]
+    kept.put(TABLE, files[TABLE])
+    kept.save()
+    return files
+
+
+def end(recorder: Recorder, kept: KeptRun, state: str, files: Mapping[str, bytes]) -> None:
+    """End the parent of a run's tasks with what is kept of all of them."""
+    from qrt_runner.tracking.metrics import Metric
+
+    metrics = [Metric(name, value, 0) for name, value in {**kept.spent, **kept.best}.items()]
+    recorder.end(state, files, tags=kept.tags, metrics=metrics)
