@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -51,6 +52,9 @@ class Recording:
     recorder: Recorder | None = None
     open: ExitStack = field(default_factory=ExitStack)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    recorded: dict[str, int] = field(default_factory=dict)
+    """By the id of a job when its results were handed over, in ns since 1970."""
+
     held: list[tuple[TaskResult, Record]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -99,6 +103,7 @@ class Recording:
         whole = self._derived(results, records)
         ready = [one for result, record in zip(results, whole, strict=True) for one in self._held(result, record)]
         self._log(ready)
+        self.recorded |= {str(job.record["id"]): time.time_ns() for result in results for job in result.jobs}
 
     def close(self) -> None:
         """Keep and log what tells of the run as a whole."""
@@ -111,7 +116,7 @@ class Recording:
         if self.outcome.exit_code == INTERRUPTED:
             # Some may have been kept and not handed over any more; those that were are left alone.
             self._logging(lambda recorder: recorder.log([with_table(one) for one in self.kept.records()]))
-        self._logging(lambda recorder: end(recorder, self.kept, self.outcome.state, files))
+        self._logging(lambda recorder: end(recorder, self.kept, self.outcome, files, self.recorded))
 
     def _entry(self, result: TaskResult) -> TaskEntry:
         place = (result.point.index, result.name)

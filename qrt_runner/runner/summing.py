@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.runner.drawing import run_figures
@@ -63,9 +64,22 @@ def kept_whole(kept: KeptRun) -> dict[str, bytes]:
     return files
 
 
-def end(recorder: Recorder, kept: KeptRun, state: str, files: Mapping[str, bytes]) -> None:
-    """End the parent of a run's tasks with what is kept of all of them."""
+def end(
+    recorder: Recorder, kept: KeptRun, outcome: Outcome, files: Mapping[str, bytes], recorded: Mapping[str, int]
+) -> None:
+    """End the parent of a run's tasks with what is kept of all of them, and log where the time went.
+
+    Args:
+        recorder: What logs the run.
+        kept: What is on disk of it.
+        outcome: What came of it.
+        files: What tells of all tasks.
+        recorded: By the id of a job when its results were logged, in ns since 1970.
+    """
     from qrt_runner.tracking.metrics import Metric
+    from qrt_runner.tracking.traces import trace_of
 
     metrics = [Metric(name, value, 0) for name, value in {**kept.spent, **kept.best}.items()]
-    recorder.end(state, files, tags=kept.tags, metrics=metrics)
+    trace = trace_of(kept, outcome.results, recorded, time.time_ns())
+    recorder.end(outcome.state, files, tags=kept.tags, metrics=metrics, trace=trace)
+    outcome.troubles += recorder.troubles

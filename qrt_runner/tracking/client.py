@@ -17,6 +17,7 @@ from qrt_runner.tracking.connecting import ERRORS, connected, locked, whole
 from qrt_runner.tracking.database import check_there, file_of
 from qrt_runner.tracking.places import leads_out
 from qrt_runner.tracking.rows import stored_value
+from qrt_runner.tracking.tracing import log_trace
 from qrt_runner.tracking.writer import (
     OUTSIDE,
     SUPERSEDED_BY,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.tracking.keeping import KeptRun
     from qrt_runner.tracking.records import Record
+    from qrt_runner.tracking.traces import Trace
     from qrt_runner.tracking.writer import Write
 
 _METRICS_AT_ONCE: Final = 1000
@@ -82,6 +84,11 @@ class Client:
         """Write records, each with its artifacts before it is ended."""
         with told(*ERRORS):
             return {write.record.key: self._write(write) for write in writes}
+
+    def write_trace(self, trace: Trace, run: str) -> None:
+        """Write a trace: what is told of it, then its spans."""
+        with told(*ERRORS, NotImplementedError), locked(self._file):
+            log_trace(self._where, self._experiment, trace, run)
 
     def close(self) -> None:
         """Leave the connections to MLflow, which keeps them."""

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Final, cast
 from qrt_runner.tracking import fresh, proven
 from qrt_runner.tracking.database import check_there, connected, file_of, lock_of, transaction
 from qrt_runner.tracking.places import leads_out
-from qrt_runner.tracking.rows import DELETED, STALE, SUPERSEDED, VALID, Entry, Surroundings, rows_of, stale_of
+from qrt_runner.tracking.rows import (
+    DELETED,
+    STALE,
+    SUPERSEDED,
+    VALID,
+    Entry,
+    Surroundings,
+    rows_of,
+    stale_of,
+    trace_rows,
+)
 from qrt_runner.tracking.writer import (
     POLL_S,
     TOLD_APART,
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qrt_runner.tracking.keeping import KeptRun
+    from qrt_runner.tracking.traces import Trace
     from qrt_runner.tracking.writer import Write
 
 _SETTINGS: Final = (
@@ -128,6 +139,16 @@ class Direct:
                 self._supersede((old.id, runs[write.record.key]) for write in writes for old in write.superseded)
         self._known |= {write.record.key: [known_of(write.record, runs[write.record.key])] for write in writes}
         return runs
+
+    def write_trace(self, trace: Trace, run: str) -> None:
+        """Write a trace, as a whole or not at all."""
+        with told(sqlite3.Error), self._lock.acquire(poll_interval=POLL_S):
+            check_there(self._file, self._opened)
+            with transaction(self._database):
+                self._check_active()
+                tables = trace_rows(trace, self._experiment.id, self._experiment.location, run)
+                for statement, rows in tables.items():
+                    self._database.executemany(statement, rows)
 
     def close(self) -> None:
         """Close the store."""

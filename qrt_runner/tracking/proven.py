@@ -26,9 +26,20 @@ COLUMNS: Final = {
     "params": "key run_uuid value",
     "runs": "artifact_uri deleted_time end_time entry_point_name experiment_id lifecycle_stage name run_uuid "
     "source_name source_type source_version start_time status user_id",
+    "spans": "content end_time_unix_nano experiment_id input_cost model_name model_provider name output_cost "
+    "parent_span_id span_id start_time_unix_nano status total_cost trace_id type",
     "tags": "key run_uuid value",
+    "trace_info": "cache_creation_input_tokens cache_creation_input_tokens_above_1hr cache_read_input_tokens "
+    "client_request_id db_payload_generation execution_time_ms experiment_id input_cost input_tokens output_cost "
+    "output_tokens request_id request_preview response_preview session_id status timestamp_ms total_cost total_tokens "
+    "trace_name",
+    "trace_request_metadata": "key request_id value",
+    "trace_tags": "key request_id value",
 }
 """The columns of each table that is read or written, by name."""
+
+_SWITCHES: Final = ("MLFLOW_ENABLE_WORKSPACES", "MLFLOW_SQL_TRACE_ROLLUPS_ENABLED")
+"""What makes MLflow write more than the tests compare."""
 
 _LONGEST_NAME: Final = 500
 _PLAIN_FOLDER: Final = re.compile(r"/(?!/)[^%?#\t\r\n]*")
@@ -37,7 +48,7 @@ _PLAIN_FOLDER: Final = re.compile(r"/(?!/)[^%?#\t\r\n]*")
 
 def revision() -> str | None:
     """Return the schema's revision of the installed MLflow, or None where nothing is proven."""
-    if os.environ.get("MLFLOW_ENABLE_WORKSPACES", "false").lower() not in ("false", "0"):
+    if any(os.environ.get(name, "false").lower() not in ("false", "0") for name in _SWITCHES):
         return None
     try:
         return PROVEN.get(version("mlflow"))

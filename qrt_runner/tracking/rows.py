@@ -5,6 +5,7 @@ Source: `mlflow/store/tracking/sqlalchemy_store.py` of the versions in `proven`;
 
 from __future__ import annotations
 
+import json
 import math
 import posixpath
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from qrt_runner.tracking.traces import KIND, metadata_of, previews_of, times_of, trace_tags
 from qrt_runner.tracking.writer import SUPERSEDED_BY, StoreError, params_of
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.tracking.metrics import Metric
     from qrt_runner.tracking.records import Record
+    from qrt_runner.tracking.traces import Stretch, Trace
 
 Row = tuple[str | int | float | None, ...]
 
@@ -50,6 +53,17 @@ status = CASE status WHEN 'RUNNING' THEN 'KILLED' ELSE status END WHERE run_uuid
 """
 VALID: Final = f"DELETE FROM tags WHERE run_uuid = ? AND key = '{SUPERSEDED_BY}'"  # noqa: S608 - a name of ours
 STALE: Final = "DELETE FROM metrics WHERE run_uuid = ? AND key = ?"
+
+TRACE: Final = """
+INSERT OR REPLACE INTO trace_info (request_id, experiment_id, timestamp_ms, execution_time_ms, status, request_preview,
+response_preview, db_payload_generation, trace_name) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)
+"""
+TRACE_TAG: Final = "INSERT OR REPLACE INTO trace_tags (request_id, key, value) VALUES (?, ?, ?)"
+TRACE_METADATA: Final = "INSERT OR REPLACE INTO trace_request_metadata (request_id, key, value) VALUES (?, ?, ?)"
+SPAN: Final = """
+INSERT OR REPLACE INTO spans (trace_id, experiment_id, span_id, parent_span_id, name, type, status,
+start_time_unix_nano, end_time_unix_nano, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,34 @@ def rows_of(entries: Sequence[Entry], around: Surroundings) -> dict[str, list[Ro
         tables[LATEST] += _latest(metrics)
     # The indexes begin with the key: sorted like them, neighbours land on the same page.
     return {table: sorted(rows, key=_place) if table != RUN else rows for table, rows in tables.items()}
+
+
+def trace_rows(trace: Trace, experiment: int, location: str, run: str) -> dict[str, list[Row]]:
+    """Return the rows of a trace by the statement that inserts them, in the order of insertion.
+
+    Args:
+        trace: What took place.
+        experiment: Id of the MLflow experiment.
+        location: The folder with its artifacts.
+        run: The MLflow run that it is about.
+    """
+    metadata = {**metadata_of(run), "mlflow.trace.infoFinalized": "true"}
+    folder = f"{location}/traces/{trace.id}/artifacts"
+    tags = {**trace_tags(trace), "mlflow.artifactLocation": folder, "mlflow.trace.spansLocation": "TRACKING_STORE"}
+    start_ms, length_ms = times_of(trace)
+    info = (trace.id, experiment, start_ms, length_ms, trace.state, *previews_of(trace), trace.name)
+    return {
+        TRACE: [info],
+        TRACE_TAG: [(trace.id, key, value) for key, value in tags.items()],
+        TRACE_METADATA: [(trace.id, key, value) for key, value in metadata.items()],
+        SPAN: [_span(trace, one, experiment) for one in trace.stretches],
+    }
+
+
+def _span(trace: Trace, one: Stretch, experiment: int) -> Row:
+    begin: Row = (trace.id, experiment, trace.span_id(one), trace.parent_id(one), one.name, KIND)
+    content = json.dumps(trace.content(one), ensure_ascii=False)
+    return (*begin, "ERROR" if one.failed else "OK", one.start_ns, one.end_ns, content)
 
 
 def stale_of(entries: Iterable[Entry]) -> list[Row]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.tracking.keeping import KeptRun
     from qrt_runner.tracking.records import Record
+    from qrt_runner.tracking.traces import Trace
 
 __all__ = ["Recorder", "address", "browse_command", "log_replay", "log_run", "state_of"]
 
@@ -96,6 +97,9 @@ class Recorder:
         self._writer: Writer | None = None
         self._parent: str | None = None
         self._ended = False
+        self.troubles: list[str] = []
+        """What could not be logged and is no result."""
+
         self.originals: Mapping[str, str] = _NONE
         """MLflow runs of what a replay has computed again, by their keys; known once something is logged."""
 
@@ -147,6 +151,7 @@ class Recorder:
         params: Mapping[str, str] = _NONE,
         tags: Mapping[str, str] = _NONE,
         metrics: Sequence[Metric] = (),
+        trace: Trace | None = None,
     ) -> None:
         """Wait until all is logged, and end the parent, where tasks have one, with what is told of all of them.
 
@@ -156,6 +161,7 @@ class Recorder:
             params: The parent's params.
             tags: The parent's tags, besides those that every run has.
             metrics: The parent's metrics.
+            trace: Where the time of the run went; it is about the parent, or the only task.
 
         Raises:
             TrackingError: Where anything could not be logged; what was logged before stays noted.
@@ -165,12 +171,24 @@ class Recorder:
             parent = replace(bare, params=params, tags={**tags, **bare.tags}, metrics=tuple(metrics), artifacts=files)
             self._opened().do(partial(self._end_parent, parent))
         if self._steps is not None:
+            if trace is not None:
+                self._steps.do(partial(self._write_trace, trace))
             try:
                 self._steps.wait()
                 self._note_parent()
             except OUTSIDE as error:
                 raise unwritten(self._where, error, self._run.remedy()) from error
         self._ended = True
+
+    def _write_trace(self, trace: Trace) -> None:
+        """Write a trace; it is an extra, of which trouble is told and costs nothing else."""
+        run = self._parent or next(iter(self._run.logged.values()), None)
+        if run is None or self._writer is None:
+            return
+        try:
+            self._writer.write_trace(trace, run)
+        except OUTSIDE as error:
+            self.troubles.append(f"no trace of run {trace.run}: {error}")
 
     def _is_new(self, key: str) -> bool:
         """Tell whether a task is not logged, as it was kept last, and not handed over either."""
