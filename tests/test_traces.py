@@ -1,4 +1,4 @@
-"""Where the time of a run went: the trace's spans are a job's own time stamps, and both ways into a store write them."""
+"""Where the time of a run went: spans are a job's own time stamps, and both ways into a store write them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from composing import result_of
@@ -19,6 +19,9 @@ from qrt_runner.tracking.metrics import Metric
 from qrt_runner.tracking.records import Record
 from qrt_runner.tracking.store import Recorder
 from qrt_runner.tracking.traces import Stretch, Trace, trace_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECOND = 1_000_000_000
 NOON_S = 1_795_000_000
@@ -132,7 +135,8 @@ def log(folder: Path, store: Path, times: int = 1) -> str:
         with Recorder(run, f"sqlite:///{store}") as recorder:
             recorder.open()
             recorder.log([record])
-            recorder.end("FINISHED", trace=simple())
+            recorder.trace = simple()
+            recorder.end("FINISHED")
             assert recorder.troubles == []
     return run.logged["0-main"]
 

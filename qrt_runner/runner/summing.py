@@ -80,6 +80,6 @@ def end(
     from qrt_runner.tracking.traces import trace_of
 
     metrics = [Metric(name, value, 0) for name, value in {**kept.spent, **kept.best}.items()]
-    trace = trace_of(kept, outcome.results, recorded, time.time_ns())
-    recorder.end(outcome.state, files, tags=kept.tags, metrics=metrics, trace=trace)
+    recorder.trace = trace_of(kept, outcome.results, recorded, time.time_ns())
+    recorder.end(outcome.state, files, tags=kept.tags, metrics=metrics)
     outcome.troubles += recorder.troubles

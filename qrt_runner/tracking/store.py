@@ -97,6 +97,9 @@ class Recorder:
         self._writer: Writer | None = None
         self._parent: str | None = None
         self._ended = False
+        self.trace: Trace | None = None
+        """Where the time of the run went, of the parent or the only task; it is logged with the end."""
+
         self.troubles: list[str] = []
         """What could not be logged and is no result."""
 
@@ -151,7 +154,6 @@ class Recorder:
         params: Mapping[str, str] = _NONE,
         tags: Mapping[str, str] = _NONE,
         metrics: Sequence[Metric] = (),
-        trace: Trace | None = None,
     ) -> None:
         """Wait until all is logged, and end the parent, where tasks have one, with what is told of all of them.
 
@@ -161,7 +163,6 @@ class Recorder:
             params: The parent's params.
             tags: The parent's tags, besides those that every run has.
             metrics: The parent's metrics.
-            trace: Where the time of the run went; it is about the parent, or the only task.
 
         Raises:
             TrackingError: Where anything could not be logged; what was logged before stays noted.
@@ -171,8 +172,8 @@ class Recorder:
             parent = replace(bare, params=params, tags={**tags, **bare.tags}, metrics=tuple(metrics), artifacts=files)
             self._opened().do(partial(self._end_parent, parent))
         if self._steps is not None:
-            if trace is not None:
-                self._steps.do(partial(self._write_trace, trace))
+            if self.trace is not None:
+                self._steps.do(partial(self._write_trace, self.trace))
             try:
                 self._steps.wait()
                 self._note_parent()
