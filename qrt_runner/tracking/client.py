@@ -18,6 +18,7 @@ from qrt_runner.tracking.database import check_there, file_of
 from qrt_runner.tracking.places import leads_out
 from qrt_runner.tracking.rows import stored_value
 from qrt_runner.tracking.tracing import log_trace
+from qrt_runner.tracking.viewing import VIEW, view
 from qrt_runner.tracking.writer import (
     OUTSIDE,
     SUPERSEDED_BY,
@@ -169,10 +170,16 @@ class Client:
 
     @cached_property
     def _experiment(self) -> str:
+        """Id of the experiment, which is made where there is none, and has the columns of its table."""
+        found = self._mlflow.get_experiment_by_name(self._run.experiment)
+        experiment = str(found.experiment_id) if found is not None else self._made()
+        if found is None or VIEW not in found.tags:
+            self._mlflow.set_experiment_tag(experiment, VIEW, view())
+        self._run.experiment_id = experiment
+        return experiment
+
+    def _made(self) -> str:
         name = self._run.experiment
-        found = self._mlflow.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
         try:
             return str(self._mlflow.create_experiment(name))
         except MlflowException:

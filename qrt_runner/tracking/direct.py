@@ -21,12 +21,14 @@ from qrt_runner.tracking.rows import (
     STALE,
     SUPERSEDED,
     VALID,
+    VIEWED,
     Entry,
     Surroundings,
     rows_of,
     stale_of,
     trace_rows,
 )
+from qrt_runner.tracking.viewing import VIEW, view
 from qrt_runner.tracking.writer import (
     POLL_S,
     TOLD_APART,
@@ -85,6 +87,8 @@ def opened(run: KeptRun, where: str) -> Direct | None:
             if not proven.has_schema(database, revision) or not proven.takes(database, run.experiment):
                 return None
             experiment = _experiment(database, run.experiment)
+            database.execute(VIEWED, (experiment.id, VIEW, view()))
+            run.experiment_id = str(experiment.id)
         direct = Direct(run, file, database, experiment)
         stack.pop_all()
     return direct

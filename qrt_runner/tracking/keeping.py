@@ -86,6 +86,9 @@ class KeptRun:
     replay_of: str | None = None
     """The run whose numbers it has computed again."""
 
+    experiment_id: str = ""
+    """Id of the MLflow experiment, once something is logged by this process."""
+
     logged: dict[str, str] = field(default_factory=dict)
     """MLflow run by key of the task, for those that are logged."""
 

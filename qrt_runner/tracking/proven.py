@@ -20,6 +20,7 @@ PROVEN: Final = {"3.17.2": "dc11669786a5"}
 
 COLUMNS: Final = {
     "alembic_version": "version_num",
+    "experiment_tags": "experiment_id key value",
     "experiments": "artifact_location creation_time experiment_id last_update_time lifecycle_stage name workspace",
     "latest_metrics": "is_nan key run_uuid step timestamp value",
     "metrics": "is_nan key run_uuid step timestamp value",

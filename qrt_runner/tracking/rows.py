@@ -54,6 +54,7 @@ status = CASE status WHEN 'RUNNING' THEN 'KILLED' ELSE status END WHERE run_uuid
 VALID: Final = f"DELETE FROM tags WHERE run_uuid = ? AND key = '{SUPERSEDED_BY}'"  # noqa: S608 - a name of ours
 STALE: Final = "DELETE FROM metrics WHERE run_uuid = ? AND key = ?"
 
+VIEWED: Final = "INSERT OR IGNORE INTO experiment_tags (experiment_id, key, value) VALUES (?, ?, ?)"
 TRACE: Final = """
 INSERT OR REPLACE INTO trace_info (request_id, experiment_id, timestamp_ms, execution_time_ms, status, request_preview,
 response_preview, db_payload_generation, trace_name) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)

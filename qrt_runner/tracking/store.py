@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from qrt_runner.tracking import direct
-from qrt_runner.tracking.addresses import address, browse_command, unwritten
+from qrt_runner.tracking.addresses import address, browse_address, browse_command, unwritten
 from qrt_runner.tracking.metrics import Metric
 from qrt_runner.tracking.records import with_table
 from qrt_runner.tracking.steps import AtOnce, Beside, Steps
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qrt_runner.tracking.records import Record
     from qrt_runner.tracking.traces import Trace
 
-__all__ = ["Recorder", "address", "browse_command", "log_replay", "log_run", "state_of"]
+__all__ = ["Recorder", "address", "browse_address", "browse_command", "log_replay", "log_run", "state_of"]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _BATCH: Final = 200
