@@ -8,7 +8,7 @@ import shlex
 import pytest
 from composing import outcome_of, result_of
 
-from qrt_runner.analysis.digits import headline_of, with_error
+from qrt_runner.digits import headline_of, with_error
 from qrt_runner.tracking import Records, summary_of, swept_rows
 from qrt_runner.tracking.noting import NOTE, note_of, repeating
 

@@ -7,10 +7,10 @@ from math import nan
 import numpy as np
 import pytest
 
-from qrt_runner.analysis.ranking import extremes_of
 from qrt_runner.analysis.sweeping import swept_of
 from qrt_runner.plots.sweeps import against, cells_of, heat_map, sweep_figures
 from qrt_runner.plots.timelines import stays_of, time_line
+from qrt_runner.tracking.ranking import extremes_of
 
 ERROR = 0.125
 

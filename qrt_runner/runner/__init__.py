@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qrt_runner.analysis.digits import with_error
+from qrt_runner.digits import with_error
 from qrt_runner.execution import Orders, execute
 from qrt_runner.journal import Journal
 from qrt_runner.runner.cancelling import cancel

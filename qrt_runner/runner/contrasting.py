@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.analysis.differences import CHANCE, MOST_SIGMAS
-from qrt_runner.analysis.digits import with_error
 from qrt_runner.config import shown
+from qrt_runner.digits import with_error
 
 if TYPE_CHECKING:
     from qrt_runner.analysis.differences import Distance

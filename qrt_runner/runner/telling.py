@@ -7,7 +7,7 @@ import math
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.analysis.digits import headline_of, with_error
+from qrt_runner.digits import headline_of, with_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from qrt_runner.analysis.digits import headline_of
+from qrt_runner.digits import headline_of
 from qrt_runner.results import GAMMA
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.analysis.digits import with_error
+from qrt_runner.digits import with_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from qrt_runner.analysis.digits import headline_of, with_error
 from qrt_runner.config import fingerprint
+from qrt_runner.digits import headline_of, with_error
 from qrt_runner.noise import plain
 from qrt_runner.tracking.metrics import NOT_IN_NAMES, Metric, metrics_of, metrics_of_task
 from qrt_runner.tracking.noting import NOTE, note_of

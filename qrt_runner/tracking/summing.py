@@ -7,17 +7,17 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from qrt_runner.analysis.digits import with_error
-from qrt_runner.analysis.ranking import extremes_of
+from qrt_runner.digits import with_error
 from qrt_runner.tracking.metrics import NOT_IN_NAMES
 from qrt_runner.tracking.noting import NOTE, code, plain
+from qrt_runner.tracking.ranking import extremes_of
 from qrt_runner.tracking.tables import split_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from qrt_runner.analysis.ranking import Extreme
     from qrt_runner.results import TaskResult
+    from qrt_runner.tracking.ranking import Extreme
 
 TABLE: Final = "results_table.json"
 """The table of all points, in the form of which MLflow's UI makes a table."""
