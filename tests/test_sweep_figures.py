@@ -108,6 +108,23 @@ def test_too_many_lines_are_points():
     assert sorted(series[1]) == sorted(theta + other for theta in (0, 1) for other in range(8))
 
 
+def test_numbers_that_go_together_are_one_line():
+    """Where each theta goes with one phi of its own, as in parameters that are zipped, neither tells lines apart."""
+    (swept,) = swept_of([row(float(value), theta=value, phi=-value) for value in range(3)], ["theta", "phi"])
+    assert [series[1] for series in drawn_points(against([swept], "theta", "title").axes[0])] == [[0, 1, 2]]
+
+
+def test_ideal_values_are_drawn_as_they_are():
+    """A line of ideal values where there are few lines; a mark at each of them where there are many."""
+    few = [{**row(value, depth=value), "ideal": value + 0.5} for value in (1, 2)]
+    many = [{**row(value, depth=value, other=other), "ideal": other} for value in (1, 2) for other in range(8)]
+    line = against(swept_of(few, ["depth"]), "depth", "title").axes[0].lines[-1]
+    assert list(line.get_ydata()) == [1.5, 2.5]
+    marks = against(swept_of(many, ["depth", "other"]), "depth", "title").axes[0].lines[-1]
+    assert sorted(marks.get_ydata()) == sorted([*range(8)] * 2)
+    assert marks.get_label() == "ideal"
+
+
 def test_infinite_errors_have_no_bar():
     """What has no finite error is drawn without a bar, in its place."""
     table = [{**row(value, depth=value), "std": float("inf")} for value in (1, 2)]

@@ -49,9 +49,14 @@ class Swept:
         return self._by(self.words)
 
     def along(self, name: str) -> dict[str, Swept]:
-        """Return the rows by all that was swept over but one number, in the order in which they came."""
-        others = [other for other in self.at if other != name]
+        """Return the rows by all that was swept over but one number and what follows from it, in their order."""
+        others = [other for other in self.at if other != name and not self._follows(other, name)]
         return self._by([self._label(row, others) for row in range(len(self.words))])
+
+    def _follows(self, other: str, name: str) -> bool:
+        """Tell whether each value of one number goes with a single value of another, as in parameters zipped."""
+        pairs = {*zip(self.at[name].tolist(), self.at[other].tolist(), strict=True)}
+        return len(pairs) == len({*self.at[name].tolist()})
 
     def _label(self, row: int, others: Sequence[str]) -> str:
         numbers = [f"{short(other)}={self.at[other][row]:.6g}" for other in others]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from qrt_runner.analysis.sweeping import short
-from qrt_runner.plots.pages import CYCLE, MARKERS, MEASURED, finite, grid, literal, png
+from qrt_runner.plots.pages import CYCLE, IDEAL, MARKERS, MEASURED, finite, grid, literal, png
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,9 @@ def against(swept: Sequence[Swept], name: str, title: str) -> Figure:
         axes.set_xlabel(literal(name))
         axes.set_ylabel(_told(one))
     handles, labels = panels[0].get_legend_handles_labels()
-    ideal = "line: ideal" if any(np.isfinite(one.ideal).any() for one in shown) else None
+    # Of what is drawn in one colour the ideal values have an entry of their own.
+    known = "ideal" not in labels and any(np.isfinite(one.ideal).any() for one in shown)
+    ideal = "line: ideal" if known else None
     if ideal or [*filter(None, labels)]:
         figure.legend(handles, labels, loc="outside right upper", frameon=False, title=ideal)
     return figure
@@ -88,6 +90,8 @@ def _lines(axes: Axes, one: Swept, name: str) -> None:
     if len(parts) > _MOST_LINES:
         label = "at all values of the others"
         axes.errorbar(one.at[name], one.values, finite(one.errors), fmt="o", ms=3, color=MEASURED, label=label)
+        if np.isfinite(one.ideal).any():
+            axes.plot(one.at[name], one.ideal, "_", ms=12, color=IDEAL, label="ideal")
         return
     for place, (label, part) in enumerate(parts.items()):
         order = np.argsort(part.at[name], kind="stable")
