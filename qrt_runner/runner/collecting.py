@@ -167,5 +167,5 @@ def _logged(kept: KeptRun, tracking: Tracking) -> Outcome:
 def _log(kept: KeptRun, tracking: Tracking) -> None:
     from qrt_runner.tracking.store import log_run
 
-    files = kept_whole(kept) if kept.grouped else {}
+    files = kept_whole(kept, draws=tracking.plots is not False) if kept.grouped else {}
     log_run(kept, tracking.uri, files)

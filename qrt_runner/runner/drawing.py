@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qrt_runner.analysis.sweeping import swept_of
@@ -34,29 +35,35 @@ def task_figures(
         return {}
 
 
-def run_figures(
-    results: Sequence[TaskResult], rows: Sequence[Mapping[str, Any]], trouble: Callable[[str], None]
-) -> dict[str, bytes]:
-    """Return the figures of all tasks of a run by their artifact paths.
+@dataclass(frozen=True)
+class Whole:
+    """What is drawn of a run as a whole."""
 
-    Args:
-        results: Of the tasks.
-        rows: The table of all of them, with what was swept over.
-        trouble: Told what could not be drawn.
-    """
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    """The table of all tasks, with what was swept over."""
+
+    names: Sequence[str]
+    """Columns that may have been swept over: parameters first, then overrides."""
+
+    jobs: Sequence[Mapping[str, Any]] = ()
+    """Records of all jobs as in `jobs.json`."""
+
+
+def whole_of(title: str, rows: Sequence[Mapping[str, Any]], results: Sequence[TaskResult]) -> Whole:
+    """Return what is drawn of the tasks of a run."""
+    names = [name for result in results for name in result.parameters]
+    names += [override.lstrip("+~").partition("=")[0] for result in results for override in result.point.overrides]
+    jobs = {str(job.record["id"]): job.record for result in results for job in result.jobs}
+    return Whole(title, rows, list(dict.fromkeys(names)), list(jobs.values()))
+
+
+def run_figures(whole: Whole, trouble: Callable[[str], None]) -> dict[str, bytes]:
+    """Return the figures of all tasks of a run by their artifact paths; what could not be drawn is told."""
     from qrt_runner.plots import whole_figures
 
-    names = [name for result in results for name in result.parameters]
-    names += [name for result in results for name in swept_names(result)]
-    jobs = {str(job.record["id"]): job.record for result in results for job in result.jobs}
     try:
-        swept = swept_of(rows, list(dict.fromkeys(names)))
-        return whole_figures(swept, jobs.values(), results[0].point.experiment.document.name if results else "")
+        return whole_figures(swept_of(whole.rows, whole.names), whole.jobs, whole.title)
     except Exception as error:  # noqa: BLE001 - as of a task, a figure must not cost a result
         trouble(f"no figures of the run as a whole: {type(error).__name__}: {error}")
         return {}
-
-
-def swept_names(result: TaskResult) -> list[str]:
-    """Return what was swept over, as the columns of the table of a sweep are called."""
-    return [override.lstrip("+~").partition("=")[0] for override in result.point.overrides]

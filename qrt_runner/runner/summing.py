@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from qrt_runner.runner.drawing import run_figures
+from qrt_runner.runner.drawing import Whole, run_figures, whole_of
 from qrt_runner.runner.overview import PLACES, overview_files
 from qrt_runner.tracking import metrics_of, parquet_of, summary_of, swept_rows
 
@@ -39,7 +39,8 @@ def keep_whole(
     summary = summary_of(kept.title, rows, outcome.results, command)
     if kept.grouped:
         files |= {**overview.files, **summary.files}
-        files |= run_figures(outcome.results, rows, outcome.troubles.append) if draws and rows else {}
+        whole = whole_of(kept.title, rows, outcome.results)
+        files |= run_figures(whole, outcome.troubles.append) if draws and rows else {}
     for name, content in files.items():
         kept.put(name, content)
     spent = {metric.key: metric.value for metric in metrics_of(outcome.reports.values())}
@@ -50,17 +51,30 @@ def keep_whole(
     return files
 
 
-def kept_whole(kept: KeptRun) -> dict[str, bytes]:
-    """Return the files that tell of all tasks of a run of which only records are at hand; the table is made anew."""
-    rows = sorted((row for record in kept.records() for row in swept_rows(record)), key=lambda row: row["point"])
+def kept_whole(kept: KeptRun, *, draws: bool) -> dict[str, bytes]:
+    """Return the files that tell of all tasks of a run of which only records are at hand; the table is made anew.
+
+    Where nobody has told of all tasks yet, as of a sweep whose points ran each by itself, this does.
+    """
+    rows: list[dict[str, Any]] = []
+    names: dict[str, None] = {}
+    for record in kept.records():
+        rows += swept_rows(record)
+        names |= dict.fromkeys(record.swept)
+    rows.sort(key=lambda row: row["point"])
     files = {place: file.read_bytes() for place in kept.places or PLACES if (file := kept.folder / place).is_file()}
     files[TABLE] = parquet_of(rows)
     if not kept.tags:
+        troubles: list[str] = []
         summary = summary_of(kept.title, rows)
         files |= summary.files
+        files |= run_figures(Whole(kept.title, rows, [*names]), troubles.append) if draws else {}
         kept.tags, kept.best, kept.places = dict(summary.tags), dict(summary.metrics), [*files]
+        kept.tags |= {"qrt.notes": "; ".join(troubles)[:500]} if troubles else {}
+        for name, content in files.items():
+            kept.put(name, content)
+        kept.save()
     kept.put(TABLE, files[TABLE])
-    kept.save()
     return files
 
 
