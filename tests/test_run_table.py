@@ -58,6 +58,53 @@ def test_experiment_has_a_view(tmp_path, monkeypatch, way):
     assert tags_of(store) == [(VIEW, "mine")]
 
 
+def made_of(store: Path) -> list[tuple[object, ...]]:
+    """Return the datasets of a store's runs with all that is told of them, ids aside."""
+    query = """SELECT datasets.experiment_id, datasets.name, digest, dataset_source_type, dataset_source,
+    dataset_schema, dataset_profile, source_type, destination_type, destination_id, step, input_tags.name,
+    input_tags.value FROM inputs JOIN datasets ON dataset_uuid = source_id JOIN input_tags ON input_tags.input_uuid = inputs.input_uuid
+    ORDER BY destination_id"""
+    with closing(sqlite3.connect(store)) as database:
+        return database.execute(query).fetchall()
+
+
+def log_circuits(store: Path, run: str, *circuits: bytes) -> None:
+    """Log a run with a task for each circuit."""
+    kept = KeptRun(store.parent / run, run, "viewed", "viewed", grouped=False, folders=False, started_ms=1)
+    kept.save()
+    tags = {"qrt.run": run, "qrt.task": "main"}
+    records = [
+        Record(
+            f"{point}-main",
+            "bell",
+            "FINISHED",
+            {"circuit.name": "bell"},
+            {**tags, "qrt.point": str(point)},
+            (),
+            {"circuit/logical.qasm3": circuit},
+        )
+        for point, circuit in enumerate(circuits)
+    ]
+    kept.keep(records)
+    for _ in range(2):
+        with Recorder(kept, f"sqlite:///{store}") as recorder:
+            recorder.log(records)
+            recorder.end("FINISHED")
+
+
+def test_circuits_are_datasets(tmp_path, monkeypatch):
+    """Runs of equal circuits share a dataset, in both ways into a store, and runs of another one have another."""
+    log_circuits(tmp_path / "direct.db", "r1", b"h q;", b"x q;", b"h q;")
+    log(tmp_path / "mlflow.db", "r0")
+    monkeypatch.setattr(proven, "PROVEN", {})
+    log_circuits(tmp_path / "mlflow.db", "r1", b"h q;", b"x q;", b"h q;")
+    written, own = made_of(tmp_path / "direct.db"), made_of(tmp_path / "mlflow.db")
+    assert sorted(row[2] for row in written) == sorted(row[2] for row in own)
+    assert {(*row[:9], *row[10:]) for row in written} == {(*row[:9], *row[10:]) for row in own}
+    assert [row[2] for row in written] == [written[0][2], written[1][2], written[0][2]]
+    assert written[0][2] != written[1][2]
+
+
 def test_columns_are_what_tasks_have():
     """Each column is a param, a tag or a metric that the record of a real task has."""
     from composing import result_of

@@ -10,11 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from qrt_runner.tracking.connecting import ERRORS, connected, locked, whole
 from qrt_runner.tracking.database import check_there, file_of
+from qrt_runner.tracking.datasets import CONTEXT, SOURCE_TYPE, dataset_of
 from qrt_runner.tracking.places import leads_out
 from qrt_runner.tracking.rows import stored_value
 from qrt_runner.tracking.tracing import log_trace
@@ -125,6 +126,9 @@ class Client:
         if begun is not None and begun.status != "RUNNING":
             self._mlflow.update_run(run_id, "RUNNING")
         _in_batches(self._mlflow, run_id, metrics, params, tags)
+        if (dataset := dataset_of(record)) is not None:
+            made = Dataset(dataset.name, dataset.digest, SOURCE_TYPE, dataset.source)
+            self._mlflow.log_inputs(run_id, [DatasetInput(made, [InputTag(CONTEXT, "circuit")])])
         if record.artifacts:
             with TemporaryDirectory(prefix="qrt_runner-") as folder:
                 _write_files(Path(folder), record.artifacts)

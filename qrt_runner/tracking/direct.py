@@ -24,6 +24,7 @@ from qrt_runner.tracking.rows import (
     VIEWED,
     Entry,
     Surroundings,
+    dataset_rows,
     rows_of,
     stale_of,
     trace_rows,
@@ -169,7 +170,7 @@ class Direct:
         there = [entry for entry in entries if self._is_there(entry)]
         self._database.executemany(STALE, stale_of(there))
         self._database.executemany(VALID, [(entry.run,) for entry in there])
-        for statement, rows in tables.items():
+        for statement, rows in (tables | dataset_rows(entries, self._experiment.id)).items():
             self._database.executemany(statement, rows)
 
     def _supersede(self, pairs: Iterable[tuple[str, str]]) -> None:

@@ -20,8 +20,12 @@ PROVEN: Final = {"3.17.2": "dc11669786a5"}
 
 COLUMNS: Final = {
     "alembic_version": "version_num",
+    "datasets": "dataset_profile dataset_schema dataset_source dataset_source_type dataset_uuid digest experiment_id "
+    "name",
     "experiment_tags": "experiment_id key value",
     "experiments": "artifact_location creation_time experiment_id last_update_time lifecycle_stage name workspace",
+    "input_tags": "input_uuid name value",
+    "inputs": "destination_id destination_type input_uuid source_id source_type step",
     "latest_metrics": "is_nan key run_uuid step timestamp value",
     "metrics": "is_nan key run_uuid step timestamp value",
     "params": "key run_uuid value",
