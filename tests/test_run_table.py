@@ -62,7 +62,8 @@ def made_of(store: Path) -> list[tuple[object, ...]]:
     """Return the datasets of a store's runs with all that is told of them, ids aside."""
     query = """SELECT datasets.experiment_id, datasets.name, digest, dataset_source_type, dataset_source,
     dataset_schema, dataset_profile, source_type, destination_type, destination_id, step, input_tags.name,
-    input_tags.value FROM inputs JOIN datasets ON dataset_uuid = source_id JOIN input_tags ON input_tags.input_uuid = inputs.input_uuid
+    input_tags.value FROM inputs JOIN datasets ON dataset_uuid = source_id
+    JOIN input_tags ON input_tags.input_uuid = inputs.input_uuid
     ORDER BY destination_id"""
     with closing(sqlite3.connect(store)) as database:
         return database.execute(query).fetchall()
