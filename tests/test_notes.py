@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 from composing import outcome_of, result_of
@@ -60,8 +61,6 @@ def test_text_of_others_is_no_markdown():
     """An error with marks of Markdown in it is shown as it is."""
     outcome = outcome_of(["mode=sampler", SHOTS, "circuit=ghz", "circuit.params.num_qubits=2"])
     (result,) = outcome.results
-    from dataclasses import replace
-
     failed = replace(result, state="failed", error="a_b *c*\n<d>", counts=None, expectations=None)
     assert "**failed**: a\\_b \\*c\\* \\<d\\>" in note_of(failed)
 
@@ -113,8 +112,6 @@ def test_headline_is_in_tags_and_metrics():
 
 def test_headline_of_counts_is_the_most_frequent_outcome():
     """Without observables it is the share of the most frequent outcome, with its binomial error."""
-    from dataclasses import replace
-
     result = replace(result_of("mode=raw", SHOTS), expectations=None)
     joint, headline = result.counts.joint[0], headline_of(result)
     share = max(joint.values()) / 256

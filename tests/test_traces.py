@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,8 +31,6 @@ TABLES = ("trace_info", "trace_tags", "trace_request_metadata", "spans", "trace_
 
 def stamp(second: float) -> str:
     """Return a time so many seconds after the start, as the service tells it."""
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(NOON_S + second, UTC).isoformat()
 
 
