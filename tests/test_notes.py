@@ -28,6 +28,7 @@ def lines_of(note: str) -> dict[str, str]:
 def test_note_of_expectation_values():
     """The note tells the numbers with the digits of their errors, the shots, the job and the command."""
     result = result_of("mode=estimator", SHOTS, "reference=ideal")
+    result = replace(result, point=replace(result.point, overrides=()))
     note = note_of(result, COMMAND)
     told, found = lines_of(note), result.expectations
     assert note.startswith("**bell on aer, estimator**\n")

@@ -65,19 +65,17 @@ def test_stages_of_a_job_are_its_time_stamps(tmp_path):
     """Submitted at 2, taken at 3, queued until 7, run until 11, fetched at 12, logged at 15, all of it by 20."""
     stamps = {"submitted": 2, "accepted": 3, "created": 2.5, "running": 7, "finished": 11, "collected": 12}
     trace = traced(tmp_path, job(**stamps))
-    assert spans_of(trace) == pytest.approx(
-        {
-            "prepare": (0, 2),
-            "transpile": (1.5, 2),
-            "job j1": (2, 15),
-            "submit": (2, 3),
-            "queue": (2.5, 7),
-            "execute": (7, 11),
-            "collect": (11, 12),
-            "record": (12, 15),
-        },
-        abs=1e-5,
-    )
+    found = {name: tuple(round(second, 3) for second in times) for name, times in spans_of(trace).items()}
+    assert found == {
+        "prepare": (0, 2),
+        "transpile": (1.5, 2),
+        "job j1": (2, 15),
+        "submit": (2, 3),
+        "queue": (2.5, 7),
+        "execute": (7, 11),
+        "collect": (11, 12),
+        "record": (12, 15),
+    }
     assert (trace.root.end_ns - trace.root.start_ns) / SECOND == pytest.approx(20)
 
 
@@ -161,8 +159,7 @@ def test_both_ways_write_equal_traces(both):
     experiment = '"experiment_id": 1'
     assert experiment in told
     expected = json.dumps(rows_of(own), sort_keys=True).replace(other, "a run")
-    root = str(written.parent / "mlruns")
-    assert told.replace(root, "root") == expected.replace(str(own.parent / "cache" / "mlruns"), "root")
+    assert told == expected
 
 
 def test_mlflow_reads_a_directly_written_trace(both):
