@@ -12,6 +12,7 @@ from qrt_runner.plots.pages import png, title_of
 from qrt_runner.plots.sweeps import sweep_figures
 from qrt_runner.plots.timelines import stays_of, time_line
 from qrt_runner.plots.values import expectation_values
+from qrt_runner.results import NO_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,8 +71,8 @@ def whole_figures(swept: Sequence[Swept], jobs: Iterable[Mapping[str, Any]], tit
 
 
 def _time_line(jobs: Iterable[Mapping[str, Any]], title: str) -> dict[str, bytes]:
-    """Return when jobs waited and ran, where a service has told."""
-    stays = stays_of(jobs)
+    """Return when the jobs of sessions and batches waited and ran."""
+    stays = stays_of(job for job in jobs if job["session_id"] != NO_SESSION)
     return {"plots/time_line.png": png(time_line(stays, title))} if stays else {}
 
 
