@@ -27,6 +27,7 @@ ORDER = (
     "noise",
     "price",
     "results",
+    "digits",
     "circuits",
     "backends",
     "transpilation",

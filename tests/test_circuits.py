@@ -13,7 +13,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
 from qrt_runner.analysis import expectations_from_counts
-from qrt_runner.circuits import LogicalCircuit, kind_of, load, measured_bits
+from qrt_runner.circuits import LogicalCircuit, drawn, kind_of, load, measured_bits
 from qrt_runner.config import Circuit
 from qrt_runner.errors import ConfigError
 from qrt_runner.results import Counts
@@ -786,3 +786,23 @@ def test_a_circuit_files_observables_may_be_qiskits_own() -> None:
         "c": [1],
         "d": [2],
     }
+
+
+# Drawings
+
+
+def test_a_large_device_is_drawn_by_its_active_qubits():
+    """Two of 127 qubits do something: only their lines are drawn, a barrier over all aside."""
+    circuit = QuantumCircuit(127)
+    circuit.h(5)
+    circuit.barrier()
+    circuit.cx(5, 126)
+    labels = [line.partition(":")[0].strip() for line in drawn(circuit).splitlines() if ":" in line]
+    assert labels == ["q_5", "q_126"]
+
+
+def test_a_huge_circuit_is_left_out_with_the_reason():
+    """Fifty active qubits fit on no page, and the file says so."""
+    circuit = QuantumCircuit(50)
+    circuit.h(range(50))
+    assert drawn(circuit) == "Not drawn: 50 qubits and 50 operations are too many for a page.\n"

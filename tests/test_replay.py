@@ -28,6 +28,7 @@ from qrt_runner.runner.collecting import Looking
 from qrt_runner.runner.replaying import replay
 from qrt_runner.runner.revising import revised
 from qrt_runner.tracking import Records
+from qrt_runner.tracking.noting import NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +122,7 @@ def record_of(result: TaskResult) -> dict[str, Any]:
     files.pop("replay.json", None)
     # QPY writes a layout's registers in the order of a set: the circuits are compared, not their bytes.
     circuits = {name: _circuit_in(files.pop(name)) for name in [*files] if name.endswith(".qpy")}
-    tags = {name: value for name, value in record.tags.items() if name != "qrt.notes"}
+    tags = {name: value for name, value in record.tags.items() if name not in ("qrt.notes", NOTE)}
     metrics = [(metric.key, repr(metric.value), metric.step) for metric in record.metrics]
     return {**told, "files": files, "circuits": circuits, "tags": tags, "metrics": metrics, "params": record.params}
 

@@ -22,6 +22,7 @@ from qiskit import QuantumCircuit, qasm3, qpy
 from qiskit.quantum_info import Operator
 
 from qrt_runner.__main__ import main
+from qrt_runner.digits import with_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -321,6 +322,7 @@ def test_tags_of_counts(sampled):
     own = {key: value for key, value in sampled.tags.items() if key.startswith("qrt.")}
     for name in ("qrt.run", "qrt.fingerprint", "qrt.notes"):
         assert own.pop(name)
+    assert own.pop("qrt.headline").startswith("zz_ends = ")
     assert own == {
         "qrt.point": "0",
         "qrt.task": "main",
@@ -332,6 +334,35 @@ def test_tags_of_counts(sampled):
         "qrt.mitigation_ignored": "",
         "qrt.cost_source": "estimated",
     }
+
+
+def test_notes_of_a_run(sampled):
+    """The note tells the job, the shots, the numbers of the metrics, and a command that is this run's own."""
+    note, [job] = sampled.tags["mlflow.note.content"], sampled.json("jobs.json")
+    assert f"`{job['id']}`; no session" in note
+    assert "500 shots" in note
+    metrics = sampled.run.data.metrics
+    assert f"`zz_ends` = {with_error(metrics['ev/zz_ends'], metrics['std/zz_ends'])} (ideal " in note
+    assert "```sh\npython -m qrt_runner " in note
+
+
+def test_notes_of_a_sweep(swept):
+    """The parent's note tells what was swept over; its table has the rows of results.parquet."""
+    parent = swept[0]
+    assert "- tasks: 4 done, 0 failed\n" in parent.tags["mlflow.note.content"]
+    table, rows = parent.json("results_table.json"), parquet.read_table(parent.file("results.parquet")).to_pylist()
+    assert [dict(zip(table["columns"], line, strict=True)) for line in table["data"]] == rows
+    assert json.loads(parent.tags["mlflow.loggedArtifacts"]) == [{"path": "results_table.json", "type": "table"}]
+
+
+def test_trace_of_a_sweep(swept):
+    """The trace of a sweep belongs to its parent, and has the stages of the run's jobs."""
+    parent = swept[0]
+    (trace,) = parent.client.search_traces(locations=[parent.run.info.experiment_id], run_id=parent.run.info.run_id)
+    names = [span.name for span in trace.data.spans]
+    assert {"prepare", "transpile", "submit", "execute", "collect", "record"} <= {*names}
+    jobs = {job for run in swept[1:] for job in run.tags["qrt.job_ids"].split(",")}
+    assert {name.removeprefix("job ") for name in names if name.startswith("job ")} == jobs
 
 
 def test_run_tag_is_the_id_told(lab):
@@ -428,6 +459,7 @@ def test_no_bitstring_is_a_metric(sampled, estimated, teleported):
     always = {"circuit/depth", "circuit/two_qubit_gates", "isa/depth", "isa/two_qubit_gates"}
     always |= {"time/transpile_s", "time/queue_s", "time/run_s", "usage/quantum_s"}
     always |= {"price/circuits", "price/shots", "price/randomizations", "price/estimated_s"}
+    always |= {"headline/value", "headline/error"}
     kinds = ("ev", "std", "ideal", "error", "effect/mse_cost")
     compared = always | {"effect/mse_cost", "effect/cost_s"}
     counted = {f"{kind}/zz_ends" for kind in kinds}

@@ -226,8 +226,9 @@ def qpy_bytes(circuit: QuantumCircuit) -> bytes:
 
 
 def drawn(circuit: QuantumCircuit) -> str:
-    """Return a folded text drawing, or the reason why there is none."""
-    size = circuit.size()
-    if circuit.num_qubits > _DRAWN_QUBITS or size > _DRAWN_OPERATIONS:
-        return f"Not drawn: {circuit.num_qubits} qubits and {size} operations are too many for a page.\n"
+    """Return a folded text drawing without idle qubits, or the reason why there is none."""
+    acting = (one for one in circuit.data if one.name not in ("barrier", "delay"))
+    qubits, size = len({qubit for one in acting for qubit in one.qubits}), circuit.size()
+    if qubits > _DRAWN_QUBITS or size > _DRAWN_OPERATIONS:
+        return f"Not drawn: {qubits} qubits and {size} operations are too many for a page.\n"
     return str(circuit.draw("text", fold=120, idle_wires=False)) + "\n"

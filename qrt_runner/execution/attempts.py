@@ -39,6 +39,9 @@ class Attempt:
     session_id: str = NO_SESSION
     session_kind: str = NO_SESSION
     began: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    accepted: str = ""
+    """When the platform had taken it; empty where an earlier command submitted it."""
+
     start: float = field(default_factory=time.perf_counter)
     handle: Any = None
     error: str = ""
@@ -89,6 +92,7 @@ def submitted(job: Job, spans: tuple[Span, ...], place: Opened | None, orders: O
         attempt.error = told_of(error) if on_service else _words(error)
         attempt.code = code_of(error)
     else:
+        attempt.accepted = datetime.now(UTC).isoformat()
         on_its_way(attempt, orders)
     return attempt
 
@@ -242,7 +246,8 @@ def _stamps(attempt: Attempt) -> dict[str, str]:
     stamps = {name: str(value) for name, value in told.items() if value}
     if attempt.job.submission.device.where != "ibm":
         stamps = {"finished": datetime.now(UTC).isoformat()} | stamps
-    return {"submitted": attempt.began} | stamps
+    accepted = {"accepted": attempt.accepted} if attempt.accepted else {}
+    return {"submitted": attempt.began} | accepted | stamps | {"collected": datetime.now(UTC).isoformat()}
 
 
 def _between(stamps: dict[str, str], first: str, then: str) -> float:

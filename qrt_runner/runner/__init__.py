@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qrt_runner.digits import with_error
 from qrt_runner.execution import Orders, execute
 from qrt_runner.journal import Journal
 from qrt_runner.runner.cancelling import cancel
@@ -16,7 +17,7 @@ from qrt_runner.runner.reconciling import reconcile_dead, record_kept
 from qrt_runner.runner.recording import Recording
 from qrt_runner.runner.reusing import reused_results
 from qrt_runner.runner.scattering import failed_point, scatter
-from qrt_runner.runner.telling import headline, table, told, told_in_sweep, with_error
+from qrt_runner.runner.telling import headline, table, told, told_in_sweep
 from qrt_runner.runner.working import at_work
 
 if TYPE_CHECKING:

@@ -27,12 +27,14 @@ def where(kept: KeptRun, tracking: Tracking) -> list[str]:
     lines = [f"run {kept.id}, kept in {_near(kept.folder)}"]
     if tracking.kind == "off" or not logged:
         return lines
-    from qrt_runner.tracking.store import browse_command
+    from qrt_runner.tracking.store import browse_address, browse_command
 
+    table = [f"run table: {browse_address(tracking.uri, kept.experiment_id)}"] if kept.experiment_id else []
     return [
         *lines,
         f"MLflow run {logged[0]} in experiment {kept.experiment}",
         f"browse: {browse_command(tracking.uri)}",
+        *table,
     ]
 
 

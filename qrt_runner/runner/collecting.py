@@ -16,12 +16,12 @@ from qrt_runner.journal import is_held
 from qrt_runner.plan import stored_points
 from qrt_runner.runner.finishing import finish
 from qrt_runner.runner.outcome import Outcome, new_id
-from qrt_runner.runner.overview import PLACES
-from qrt_runner.runner.recording import TABLE, Recording
+from qrt_runner.runner.recording import Recording
 from qrt_runner.runner.reusing import reused_results
 from qrt_runner.runner.scattering import failed_point, scatter
+from qrt_runner.runner.summing import kept_whole
 from qrt_runner.runner.working import PART, kept_again, restored, work_at
-from qrt_runner.tracking import KeptRun, find_kept, parquet_of, swept_rows
+from qrt_runner.tracking import KeptRun, find_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -167,10 +167,5 @@ def _logged(kept: KeptRun, tracking: Tracking) -> Outcome:
 def _log(kept: KeptRun, tracking: Tracking) -> None:
     from qrt_runner.tracking.store import log_run
 
-    files: dict[str, bytes] = {}
-    if kept.grouped:
-        rows = sorted((row for record in kept.records() for row in swept_rows(record)), key=lambda row: row["point"])
-        files[TABLE] = parquet_of(rows)
-        kept.put(TABLE, files[TABLE])
-        files |= {place: file.read_bytes() for place in PLACES if (file := kept.folder / place).is_file()}
+    files = kept_whole(kept, draws=tracking.plots is not False) if kept.grouped else {}
     log_run(kept, tracking.uri, files)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.analysis.differences import CHANCE, MOST_SIGMAS
 from qrt_runner.config import shown
-from qrt_runner.runner.telling import with_error
+from qrt_runner.digits import with_error
 
 if TYPE_CHECKING:
     from qrt_runner.analysis.differences import Distance

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.analysis.overviewing import labels_of, overview_of, rows_of
-from qrt_runner.runner.telling import tabled, with_error
+from qrt_runner.digits import with_error
+from qrt_runner.runner.telling import tabled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

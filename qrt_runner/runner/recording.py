@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from qrt_runner.analysis.extrapolating import left_undrawn
 from qrt_runner.errors import TrackingError
 from qrt_runner.journal import TaskEntry
 from qrt_runner.results import NO_SESSION
+from qrt_runner.runner.drawing import task_figures
 from qrt_runner.runner.outcome import INTERRUPTED
-from qrt_runner.runner.overview import overview_files
+from qrt_runner.runner.summing import end, keep_whole
 from qrt_runner.tracking import (
     Record,
     Records,
     environment,
-    metrics_of,
-    parquet_of,
     swept_rows,
     with_reports,
     with_table,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from qrt_runner.config import Tracking
     from qrt_runner.results import GroupReport, TaskResult
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from qrt_runner.runner.working import Work
     from qrt_runner.tracking import KeptRun
     from qrt_runner.tracking.store import Recorder
-
-TABLE: Final = "results.parquet"
 
 
 @dataclass
@@ -54,11 +52,14 @@ class Recording:
     recorder: Recorder | None = None
     open: ExitStack = field(default_factory=ExitStack)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    recorded: dict[str, int] = field(default_factory=dict)
+    """By the id of a job when its results were handed over, in ns since 1970."""
+
     held: list[tuple[TaskResult, Record]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Note versions and git state before anything runs."""
-        self.records = Records(self.outcome.run, environment())
+        self.records = Records(self.outcome.run, environment(), self.work.diary.run.command)
 
     @property
     def kept(self) -> KeptRun:
@@ -102,33 +103,20 @@ class Recording:
         whole = self._derived(results, records)
         ready = [one for result, record in zip(results, whole, strict=True) for one in self._held(result, record)]
         self._log(ready)
+        self.recorded |= {str(job.record["id"]): time.time_ns() for result in results for job in result.jobs}
 
     def close(self) -> None:
         """Keep and log what tells of the run as a whole."""
-        rows = sorted(self.rows, key=lambda row: row["point"])
-        files = {TABLE: parquet_of(rows)} if rows else {}
-        files |= self._overview()
         held = self._reported(lambda _: True)
-        for name, content in files.items():
-            self.kept.put(name, content)
-        spent = metrics_of(self.outcome.reports.values())
-        if spent:
-            self.kept.spent = {metric.key: metric.value for metric in spent}
-            self.kept.save()
+        draws = self.tracking.plots is not False
+        files = keep_whole(self.kept, self.outcome, self.rows, self.work.diary.run.command, draws=draws)
         if self.tracking.kind == "off" or not self.outcome.results:
             return
         self._log(held)
         if self.outcome.exit_code == INTERRUPTED:
             # Some may have been kept and not handed over any more; those that were are left alone.
             self._logging(lambda recorder: recorder.log([with_table(one) for one in self.kept.records()]))
-        self._logging(lambda recorder: recorder.end(self.outcome.state, files, metrics=spent))
-
-    def _overview(self) -> Mapping[str, bytes]:
-        """Return the files that put the tasks beside each other, where that is asked for."""
-        found = overview_files(self.outcome.results, draws=self.kept.grouped and self.tracking.plots is not False)
-        self.outcome.overview = found.lines
-        self.outcome.troubles += found.troubles
-        return found.files if self.kept.grouped else {}
+        self._logging(lambda recorder: end(recorder, self.kept, self.outcome, files, self.recorded))
 
     def _entry(self, result: TaskResult) -> TaskEntry:
         place = (result.point.index, result.name)
@@ -168,18 +156,9 @@ class Recording:
 
     def _with_derived(self, result: TaskResult, record: Record) -> Record:
         whole = with_table(record)
-        figures = self._drawn(result) if self.draws and result.state == "done" else {}
+        draws = self.draws and result.state == "done"
+        figures = task_figures(result, record.rows, self.outcome.troubles.append) if draws else {}
         return replace(whole, artifacts={**whole.artifacts, **figures}) if figures else whole
-
-    def _drawn(self, result: TaskResult) -> dict[str, bytes]:
-        """Return the figures of a result; one that cannot be drawn is told, and costs nothing else."""
-        from qrt_runner.plots import figures
-
-        try:
-            return figures(result)
-        except Exception as error:  # noqa: BLE001 - a figure is an extra: whatever it raises must not cost a result
-            self.outcome.troubles.append(f"no figures of task {result.name}: {type(error).__name__}: {error}")
-            return {}
 
     def _logging(self, log: Callable[[Recorder], None]) -> None:
         """Log to MLflow until that fails once; the results are on disk, and `action=collect` logs them."""

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.errors import JournalError, TrackingError, refuse
 from qrt_runner.plan import away, stored_points, unpacked
 from qrt_runner.runner.collecting import chosen
+from qrt_runner.runner.drawing import task_figures
 from qrt_runner.runner.outcome import Outcome, new_id
-from qrt_runner.runner.overview import overview_files
-from qrt_runner.runner.recording import TABLE, with_drawing_note
+from qrt_runner.runner.recording import with_drawing_note
 from qrt_runner.runner.rereading import Rereading
 from qrt_runner.runner.reusing import by_place, reused_results
 from qrt_runner.runner.revising import revised
 from qrt_runner.runner.scattering import failed_point, scatter
+from qrt_runner.runner.summing import keep_whole
 from qrt_runner.tracking import (
     KeptRun,
     Records,
     environment,
-    metrics_of,
-    parquet_of,
     swept_rows,
     with_reports,
     with_table,
@@ -147,7 +146,7 @@ class _Keeping:
 
     def __post_init__(self) -> None:
         """Note versions and git state."""
-        self.records = Records(self.kept.id, environment())
+        self.records = Records(self.kept.id, environment(), self.run.command)
 
     @property
     def draws(self) -> bool:
@@ -176,16 +175,8 @@ class _Keeping:
             self.outcome.put_down()
             words = f"no results to compute from: {_counted(self.outcome.left)} of run {self.run.id}"
             self.outcome.troubles.append(f"{words}; action=status run={self.run.id} shows how far it is")
-        self.kept.spent = {metric.key: metric.value for metric in metrics_of(self.outcome.reports.values())}
-        self.kept.save()
-        files = {TABLE: parquet_of(sorted(self.rows, key=lambda row: row["point"]))} if self.rows else {}
-        draws = self.kept.grouped and self.asked.tracking.plots is not False
-        overview = overview_files(self.outcome.results, draws=draws)
-        self.outcome.overview = overview.lines
-        self.outcome.troubles += overview.troubles
-        files |= overview.files if self.kept.grouped else {}
-        for name, content in files.items():
-            self.kept.put(name, content)
+        draws = self.asked.tracking.plots is not False
+        files = keep_whole(self.kept, self.outcome, self.rows, self.run.command, draws=draws)
         if self.asked.tracking.kind != "off" and self.outcome.results:
             self._log(files)
 
@@ -205,17 +196,9 @@ class _Keeping:
         record = replace(record, title=f"{record.title} replayed")
         if not (self.draws or self.kept.folders):
             return record
-        figures = self._drawn(result) if self.draws and result.state == "done" else {}
+        draws = self.draws and result.state == "done"
+        figures = task_figures(result, record.rows, self.outcome.troubles.append) if draws else {}
         return replace(with_table(record), artifacts={**with_table(record).artifacts, **figures})
-
-    def _drawn(self, result: TaskResult) -> dict[str, bytes]:
-        from qrt_runner.plots import figures
-
-        try:
-            return figures(result)
-        except Exception as error:  # noqa: BLE001 - as in a run, a figure must not cost a result
-            self.outcome.troubles.append(f"no figures of task {result.name}: {type(error).__name__}: {error}")
-            return {}
 
     def _log(self, files: Mapping[str, bytes]) -> None:
         from qrt_runner.tracking.store import log_replay

@@ -6,6 +6,8 @@ import io
 import math
 from typing import TYPE_CHECKING, Final
 
+from qrt_runner.digits import headline_of, with_error
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,15 +24,6 @@ _WIDEST: Final = 10_000
 
 _MOST_ROWS: Final = 60
 """Of a larger table its first rows are shown, and all that failed."""
-
-
-def with_error(value: float, error: float) -> str:
-    """Return a value with the digits that its standard error leaves meaningful, such as 0.891(20)."""
-    from uncertainties import ufloat
-
-    if error != error or error == float("inf"):  # noqa: PLR0124 - NaN is not itself
-        return f"{value:.4g} (no finite error)"
-    return f"{value:.6g}" if error == 0 else f"{ufloat(value, error):.2uS}"
 
 
 def told(result: TaskResult) -> list[str]:
@@ -56,16 +49,13 @@ def told_in_sweep(result: TaskResult, tasks: int) -> list[str]:
 
 def headline(result: TaskResult) -> str:
     """Return the one number of a task that a table has room for."""
-    if result.state == "failed":
+    found = headline_of(result)
+    if result.state == "failed" or found is None:
         return "failed"
-    found = result.expectations
-    if found is not None and found.names:
-        more = f" (first of {len(found.values)} sets)" if len(found.values) > 1 else ""
-        return f"{found.names[0]} = {with_error(found.values[0, 0], found.errors[0, 0])}{more}"
-    assert result.counts is not None
-    joint = result.counts.joint[0]
-    best = max(joint, key=lambda outcome: joint[outcome])
-    return f"P({best}) = {joint[best] / sum(joint.values()):.3f}"
+    if found.name.startswith("P("):
+        return f"{found.name} = {found.value:.3f}"
+    more = f" (first of {found.sets} sets)" if found.sets > 1 else ""
+    return f"{found.name} = {with_error(found.value, found.error)}{more}"
 
 
 def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:

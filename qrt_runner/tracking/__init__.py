@@ -6,6 +6,7 @@ from qrt_runner.tracking.keeping import KeptRun, find_kept, kept_runs
 from qrt_runner.tracking.metrics import metrics_of
 from qrt_runner.tracking.places import write_private
 from qrt_runner.tracking.records import Record, Records, rows_of, swept_rows, with_reports, with_table
+from qrt_runner.tracking.summing import summary_of
 from qrt_runner.tracking.tables import as_json, parquet_of, tidy_rows
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "metrics_of",
     "parquet_of",
     "rows_of",
+    "summary_of",
     "swept_rows",
     "tidy_rows",
     "with_reports",

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from qrt_runner.errors import TrackingError
+from qrt_runner.tracking.viewing import view_address
 from qrt_runner.tracking.writer import StoreError
 
 _DEFAULT: Final = "sqlite:///mlflow.db"
@@ -22,6 +23,11 @@ def browse_command(uri: str | None) -> str:
     """Return the command that shows the recorded runs."""
     where = address(uri)
     return f"open {_shown(where)}" if where.startswith("http") else f"mlflow ui --backend-store-uri {_shown(where)}"
+
+
+def browse_address(uri: str | None, experiment: str) -> str:
+    """Return the address of the run table with the columns that tell what was run and what came of it."""
+    return _shown(view_address(address(uri), experiment))
 
 
 def unwritten(where: str, error: Exception, remedy: str) -> TrackingError:

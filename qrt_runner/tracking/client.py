@@ -10,13 +10,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from qrt_runner.tracking.connecting import ERRORS, connected, locked, whole
 from qrt_runner.tracking.database import check_there, file_of
+from qrt_runner.tracking.datasets import CONTEXT, SOURCE_TYPE, dataset_of
 from qrt_runner.tracking.places import leads_out
 from qrt_runner.tracking.rows import stored_value
+from qrt_runner.tracking.tracing import log_trace
+from qrt_runner.tracking.viewing import VIEW, view
 from qrt_runner.tracking.writer import (
     OUTSIDE,
     SUPERSEDED_BY,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.tracking.keeping import KeptRun
     from qrt_runner.tracking.records import Record
+    from qrt_runner.tracking.traces import Trace
     from qrt_runner.tracking.writer import Write
 
 _METRICS_AT_ONCE: Final = 1000
@@ -83,6 +87,11 @@ class Client:
         with told(*ERRORS):
             return {write.record.key: self._write(write) for write in writes}
 
+    def write_trace(self, trace: Trace, run: str) -> None:
+        """Write a trace: what is told of it, then its spans."""
+        with told(*ERRORS, NotImplementedError), locked(self._file):
+            log_trace(self._where, self._experiment, trace, run)
+
     def close(self) -> None:
         """Leave the connections to MLflow, which keeps them."""
 
@@ -117,6 +126,9 @@ class Client:
         if begun is not None and begun.status != "RUNNING":
             self._mlflow.update_run(run_id, "RUNNING")
         _in_batches(self._mlflow, run_id, metrics, params, tags)
+        if (dataset := dataset_of(record)) is not None:
+            made = Dataset(dataset.name, dataset.digest, SOURCE_TYPE, dataset.source)
+            self._mlflow.log_inputs(run_id, [DatasetInput(made, [InputTag(CONTEXT, "circuit")])])
         if record.artifacts:
             with TemporaryDirectory(prefix="qrt_runner-") as folder:
                 _write_files(Path(folder), record.artifacts)
@@ -162,10 +174,16 @@ class Client:
 
     @cached_property
     def _experiment(self) -> str:
+        """Id of the experiment, which is made where there is none, and has the columns of its table."""
+        found = self._mlflow.get_experiment_by_name(self._run.experiment)
+        experiment = str(found.experiment_id) if found is not None else self._made()
+        if found is None or VIEW not in found.tags:
+            self._mlflow.set_experiment_tag(experiment, VIEW, view())
+        self._run.experiment_id = experiment
+        return experiment
+
+    def _made(self) -> str:
         name = self._run.experiment
-        found = self._mlflow.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
         try:
             return str(self._mlflow.create_experiment(name))
         except MlflowException:

@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING, Final, cast
 from qrt_runner.tracking import fresh, proven
 from qrt_runner.tracking.database import check_there, connected, file_of, lock_of, transaction
 from qrt_runner.tracking.places import leads_out
-from qrt_runner.tracking.rows import DELETED, STALE, SUPERSEDED, VALID, Entry, Surroundings, rows_of, stale_of
+from qrt_runner.tracking.rows import (
+    DELETED,
+    STALE,
+    SUPERSEDED,
+    VALID,
+    VIEWED,
+    Entry,
+    Surroundings,
+    dataset_rows,
+    rows_of,
+    stale_of,
+    trace_rows,
+)
+from qrt_runner.tracking.viewing import VIEW, view
 from qrt_runner.tracking.writer import (
     POLL_S,
     TOLD_APART,
@@ -35,6 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qrt_runner.tracking.keeping import KeptRun
+    from qrt_runner.tracking.traces import Trace
     from qrt_runner.tracking.writer import Write
 
 _SETTINGS: Final = (
@@ -74,6 +88,8 @@ def opened(run: KeptRun, where: str) -> Direct | None:
             if not proven.has_schema(database, revision) or not proven.takes(database, run.experiment):
                 return None
             experiment = _experiment(database, run.experiment)
+            database.execute(VIEWED, (experiment.id, VIEW, view()))
+            run.experiment_id = str(experiment.id)
         direct = Direct(run, file, database, experiment)
         stack.pop_all()
     return direct
@@ -129,6 +145,16 @@ class Direct:
         self._known |= {write.record.key: [known_of(write.record, runs[write.record.key])] for write in writes}
         return runs
 
+    def write_trace(self, trace: Trace, run: str) -> None:
+        """Write a trace, as a whole or not at all."""
+        with told(sqlite3.Error), self._lock.acquire(poll_interval=POLL_S):
+            check_there(self._file, self._opened)
+            with transaction(self._database):
+                self._check_active()
+                tables = trace_rows(trace, self._experiment.id, self._experiment.location, run)
+                for statement, rows in tables.items():
+                    self._database.executemany(statement, rows)
+
     def close(self) -> None:
         """Close the store."""
         self._database.close()
@@ -144,7 +170,7 @@ class Direct:
         there = [entry for entry in entries if self._is_there(entry)]
         self._database.executemany(STALE, stale_of(there))
         self._database.executemany(VALID, [(entry.run,) for entry in there])
-        for statement, rows in tables.items():
+        for statement, rows in (tables | dataset_rows(entries, self._experiment.id)).items():
             self._database.executemany(statement, rows)
 
     def _supersede(self, pairs: Iterable[tuple[str, str]]) -> None:

@@ -39,6 +39,9 @@ _SAVED: Final = (
     "interrupted",
     "spent",
     "replay_of",
+    "tags",
+    "best",
+    "places",
 )
 _REOPENED: Final = "reopened"
 _RENEWED: Final = "renewed"
@@ -71,8 +74,20 @@ class KeptRun:
     spent: dict[str, float] = field(default_factory=dict)
     """What its session groups spent together, by metric name."""
 
+    tags: dict[str, str] = field(default_factory=dict)
+    """What the parent is tagged with, once all tasks are known."""
+
+    best: dict[str, float] = field(default_factory=dict)
+    """What is told in numbers of the points that stand out, by metric name."""
+
+    places: list[str] = field(default_factory=list)
+    """Files that tell of all tasks, in its folder."""
+
     replay_of: str | None = None
     """The run whose numbers it has computed again."""
+
+    experiment_id: str = ""
+    """Id of the MLflow experiment, once something is logged by this process."""
 
     logged: dict[str, str] = field(default_factory=dict)
     """MLflow run by key of the task, for those that are logged."""

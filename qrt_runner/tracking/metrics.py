@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from qrt_runner.digits import headline_of
 from qrt_runner.results import GAMMA
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def metrics_of_task(result: TaskResult) -> Iterator[Metric]:
     yield Metric("time/queue_s", sum(job.queue_s for job in result.jobs), 0)
     yield Metric("time/run_s", sum(job.run_s for job in result.jobs), 0)
     yield Metric("usage/quantum_s", sum(job.quantum_s for job in result.jobs), 0)
+    yield from _headline(result)
     yield from _price(result)
     missing = frozenset(result.missing)
     for key, values in _series(result):
@@ -44,6 +46,14 @@ def metrics_of_task(result: TaskResult) -> Iterator[Metric]:
     for key, values in (*_effects(result), *_twins(result)):
         # What is not finite is of no use to whoever ranks by it.
         yield from (Metric(key, value, step) for step, value in enumerate(values) if math.isfinite(value))
+
+
+def _headline(result: TaskResult) -> Iterator[Metric]:
+    """Give the one number of a task under a name that all tasks have, for a column of the run table."""
+    found = headline_of(result)
+    if found is not None:
+        yield Metric("headline/value", found.value, 0)
+        yield Metric("headline/error", found.error, 0)
 
 
 def _price(result: TaskResult) -> Iterator[Metric]:

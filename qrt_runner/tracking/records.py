@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from qrt_runner.config import fingerprint
+from qrt_runner.digits import headline_of, with_error
 from qrt_runner.noise import plain
 from qrt_runner.tracking.metrics import NOT_IN_NAMES, Metric, metrics_of, metrics_of_task
+from qrt_runner.tracking.noting import NOTE, note_of
 from qrt_runner.tracking.tables import Row, as_json, numbers_in, parquet_of, tidy_rows, typed
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ class Records:
     environment: Mapping[str, Any]
     """Versions and git state."""
 
+    command: str = ""
+    """What began the run, as typed; empty where that is not known."""
+
     _environments: dict[int | None, bytes] = field(default_factory=dict)
     _jobs: dict[int, tuple[JobResult, str]] = field(default_factory=dict)
     _ledgers: dict[int, tuple[Ledger, str]] = field(default_factory=dict)
@@ -72,7 +77,7 @@ class Records:
             title=_title(result),
             state="FINISHED" if result.state == "done" else "FAILED",
             params=_params(result),
-            tags=_tags(result, self.run),
+            tags=_tags(result, self.run) | {NOTE: note_of(result, self.command)},
             metrics=tuple(metrics_of_task(result)),
             artifacts={**artifacts, **self._result_files(result, rows), **result.files},
             swept=dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides),
@@ -239,6 +244,8 @@ def _tags(result: TaskResult, run: str) -> dict[str, str]:
         "qrt.mitigation_applied": ",".join(result.ledger.applied),
         "qrt.mitigation_ignored": ",".join(result.ledger.ignored),
     }
+    if (headline := headline_of(result)) is not None:
+        tags["qrt.headline"] = f"{headline.name[:100]} = {with_error(headline.value, headline.error)}"
     if result.comparison.effect is not None:
         tags["qrt.cost_source"] = result.comparison.effect.cost_source
     if result.reused_from:

@@ -5,14 +5,18 @@ Source: `mlflow/store/tracking/sqlalchemy_store.py` of the versions in `proven`;
 
 from __future__ import annotations
 
+import json
 import math
 import posixpath
 import re
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+from qrt_runner.tracking.datasets import CONTEXT, SOURCE_TYPE, Dataset, dataset_of
+from qrt_runner.tracking.traces import KIND, metadata_of, previews_of, times_of, trace_tags
 from qrt_runner.tracking.writer import SUPERSEDED_BY, StoreError, params_of
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from qrt_runner.tracking.metrics import Metric
     from qrt_runner.tracking.records import Record
+    from qrt_runner.tracking.traces import Stretch, Trace
 
 Row = tuple[str | int | float | None, ...]
 
@@ -50,6 +55,31 @@ status = CASE status WHEN 'RUNNING' THEN 'KILLED' ELSE status END WHERE run_uuid
 """
 VALID: Final = f"DELETE FROM tags WHERE run_uuid = ? AND key = '{SUPERSEDED_BY}'"  # noqa: S608 - a name of ours
 STALE: Final = "DELETE FROM metrics WHERE run_uuid = ? AND key = ?"
+
+VIEWED: Final = "INSERT OR IGNORE INTO experiment_tags (experiment_id, key, value) VALUES (?, ?, ?)"
+DATASET: Final = """
+INSERT OR IGNORE INTO datasets (dataset_uuid, experiment_id, name, digest, dataset_source_type, dataset_source)
+VALUES (?, ?, ?, ?, ?, ?)
+"""
+INPUT: Final = """
+INSERT OR IGNORE INTO inputs (input_uuid, source_type, source_id, destination_type, destination_id)
+SELECT ?, 'DATASET', dataset_uuid, 'RUN', ? FROM datasets WHERE experiment_id = ? AND name = ? AND digest = ?
+"""
+INPUT_TAG: Final = """
+INSERT OR REPLACE INTO input_tags (input_uuid, name, value) SELECT input_uuid, ?, ?
+FROM datasets JOIN inputs ON source_type = 'DATASET' AND source_id = dataset_uuid AND destination_type = 'RUN'
+AND destination_id = ? WHERE datasets.experiment_id = ? AND datasets.name = ? AND digest = ?
+"""
+TRACE: Final = """
+INSERT OR REPLACE INTO trace_info (request_id, experiment_id, timestamp_ms, execution_time_ms, status, request_preview,
+response_preview, db_payload_generation, trace_name) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)
+"""
+TRACE_TAG: Final = "INSERT OR REPLACE INTO trace_tags (request_id, key, value) VALUES (?, ?, ?)"
+TRACE_METADATA: Final = "INSERT OR REPLACE INTO trace_request_metadata (request_id, key, value) VALUES (?, ?, ?)"
+SPAN: Final = """
+INSERT OR REPLACE INTO spans (trace_id, experiment_id, span_id, parent_span_id, name, type, status,
+start_time_unix_nano, end_time_unix_nano, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 @dataclass(frozen=True)
@@ -88,6 +118,60 @@ def rows_of(entries: Sequence[Entry], around: Surroundings) -> dict[str, list[Ro
         tables[LATEST] += _latest(metrics)
     # The indexes begin with the key: sorted like them, neighbours land on the same page.
     return {table: sorted(rows, key=_place) if table != RUN else rows for table, rows in tables.items()}
+
+
+def trace_rows(trace: Trace, experiment: int, location: str, run: str) -> dict[str, list[Row]]:
+    """Return the rows of a trace by the statement that inserts them, in the order of insertion.
+
+    Args:
+        trace: What took place.
+        experiment: Id of the MLflow experiment.
+        location: The folder with its artifacts.
+        run: The MLflow run that it is about.
+    """
+    metadata = {**metadata_of(run), "mlflow.trace.infoFinalized": "true"}
+    folder = f"{location}/traces/{trace.id}/artifacts"
+    tags = {**trace_tags(trace), "mlflow.artifactLocation": folder, "mlflow.trace.spansLocation": "TRACKING_STORE"}
+    start_ms, length_ms = times_of(trace)
+    info = (trace.id, experiment, start_ms, length_ms, trace.state, *previews_of(trace), trace.name)
+    return {
+        TRACE: [info],
+        TRACE_TAG: [(trace.id, key, value) for key, value in tags.items()],
+        TRACE_METADATA: [(trace.id, key, value) for key, value in metadata.items()],
+        SPAN: [_span(trace, one, experiment) for one in trace.stretches],
+    }
+
+
+def _span(trace: Trace, one: Stretch, experiment: int) -> Row:
+    begin: Row = (trace.id, experiment, trace.span_id(one), trace.parent_id(one), one.name, KIND)
+    content = json.dumps(trace.content(one), ensure_ascii=False)
+    return (*begin, "ERROR" if one.failed else "OK", one.start_ns, one.end_ns, content)
+
+
+def dataset_rows(entries: Iterable[Entry], experiment: int) -> dict[str, list[Row]]:
+    """Return the rows of what runs were made of, by the statement that inserts them, in the order of insertion.
+
+    A dataset and a run's use of it may be there already, under ids of MLflow's own: these are kept.
+    """
+    tables: dict[str, list[Row]] = {DATASET: [], INPUT: [], INPUT_TAG: []}
+    made: dict[Dataset, None] = {}
+    for entry in entries:
+        dataset = dataset_of(entry.record)
+        if dataset is None:
+            continue
+        made[dataset] = None
+        taken = _hash(f"{entry.run} {dataset.digest}")
+        tables[INPUT].append((taken, entry.run, experiment, dataset.name, dataset.digest))
+        tables[INPUT_TAG].append((CONTEXT, "circuit", entry.run, experiment, dataset.name, dataset.digest))
+    tables[DATASET] = [
+        (_hash(f"{experiment} {one.name} {one.digest}"), experiment, one.name, one.digest, SOURCE_TYPE, one.source)
+        for one in made
+    ]
+    return tables
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def stale_of(entries: Iterable[Entry]) -> list[Row]:

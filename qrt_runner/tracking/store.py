@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from qrt_runner.tracking import direct
-from qrt_runner.tracking.addresses import address, browse_command, unwritten
+from qrt_runner.tracking.addresses import address, browse_address, browse_command, unwritten
 from qrt_runner.tracking.metrics import Metric
 from qrt_runner.tracking.records import with_table
 from qrt_runner.tracking.steps import AtOnce, Beside, Steps
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from qrt_runner.tracking.keeping import KeptRun
     from qrt_runner.tracking.records import Record
+    from qrt_runner.tracking.traces import Trace
 
-__all__ = ["Recorder", "address", "browse_command", "log_replay", "log_run", "state_of"]
+__all__ = ["Recorder", "address", "browse_address", "browse_command", "log_replay", "log_run", "state_of"]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _BATCH: Final = 200
@@ -71,7 +72,8 @@ def _log_kept(recorder: Recorder, run: KeptRun, files: Mapping[str, bytes]) -> N
     records = (with_table(record) for record in run.records() if record.key not in run.logged)
     while batch := list(islice(records, _BATCH)):
         recorder.log(batch)
-    recorder.end(state_of(run), files, metrics=[Metric(name, value, 0) for name, value in run.spent.items()])
+    metrics = [Metric(name, value, 0) for name, value in {**run.spent, **run.best}.items()]
+    recorder.end(state_of(run), files, tags=run.tags, metrics=metrics)
 
 
 def state_of(run: KeptRun) -> str:
@@ -95,6 +97,12 @@ class Recorder:
         self._writer: Writer | None = None
         self._parent: str | None = None
         self._ended = False
+        self.trace: Trace | None = None
+        """Where the time of the run went, of the parent or the only task; it is logged with the end."""
+
+        self.troubles: list[str] = []
+        """What could not be logged and is no result."""
+
         self.originals: Mapping[str, str] = _NONE
         """MLflow runs of what a replay has computed again, by their keys; known once something is logged."""
 
@@ -164,12 +172,24 @@ class Recorder:
             parent = replace(bare, params=params, tags={**tags, **bare.tags}, metrics=tuple(metrics), artifacts=files)
             self._opened().do(partial(self._end_parent, parent))
         if self._steps is not None:
+            if self.trace is not None:
+                self._steps.do(partial(self._write_trace, self.trace))
             try:
                 self._steps.wait()
                 self._note_parent()
             except OUTSIDE as error:
                 raise unwritten(self._where, error, self._run.remedy()) from error
         self._ended = True
+
+    def _write_trace(self, trace: Trace) -> None:
+        """Write a trace; it is an extra, of which trouble is told and costs nothing else."""
+        run = self._parent or next(iter(self._run.logged.values()), None)
+        if run is None or self._writer is None:
+            return
+        try:
+            self._writer.write_trace(trace, run)
+        except OUTSIDE as error:
+            self.troubles.append(f"no trace of run {trace.run}: {error}")
 
     def _is_new(self, key: str) -> bool:
         """Tell whether a task is not logged, as it was kept last, and not handed over either."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from qrt_runner.tracking.keeping import KeptRun
+    from qrt_runner.tracking.traces import Trace
 
 PARENT: Final = ""
 """Key of the record that stands for the parent of all tasks."""
@@ -103,6 +104,10 @@ class Writer(Protocol):
 
         What a record supersedes is deleted as a user would do it, and not before the record's own run is whole.
         """
+        ...
+
+    def write_trace(self, trace: Trace, run: str) -> None:
+        """Write a trace of an MLflow run; the same trace again takes the place of the first."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,155 @@
+"""What a run's description tells in MLflow: it is read from real runs of real simulators."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+
+import pytest
+from composing import outcome_of, result_of
+
+from qrt_runner.digits import headline_of, with_error
+from qrt_runner.tracking import Records, summary_of, swept_rows
+from qrt_runner.tracking.noting import NOTE, note_of, repeating
+
+COMMAND = "python -m qrt_runner mode=estimator mode.shots=256"
+SHOTS = "mode.shots=256"
+
+
+def lines_of(note: str) -> dict[str, str]:
+    """Return the lines of a note by their first words."""
+    return dict(line.removeprefix("- ").split(": ", 1) for line in note.splitlines() if line.startswith("- "))
+
+
+# A task's note
+
+
+def test_note_of_expectation_values():
+    """The note tells the numbers with the digits of their errors, the shots, the job and the command."""
+    result = result_of("mode=estimator", SHOTS, "reference=ideal")
+    result = replace(result, point=replace(result.point, overrides=()))
+    note = note_of(result, COMMAND)
+    told, found = lines_of(note), result.expectations
+    assert note.startswith("**bell on aer, estimator**\n")
+    assert "256 shots" in told["asked"]
+    assert f"`{result.jobs[0].record['id']}`" in told["jobs"]
+    assert told["jobs"].endswith("; no session")
+    for column, name in enumerate(found.names):
+        assert (
+            f"`{name}` = {with_error(found.values[0, column], found.errors[0, column])}" in told["expectation values"]
+        )
+    assert note.endswith(f"```sh\n{COMMAND}\n```")
+    assert len(note.splitlines()) <= 16
+
+
+def test_note_of_counts():
+    """The note tells the most frequent outcomes as they were counted."""
+    result = result_of("mode=sampler", SHOTS)
+    told = lines_of(note_of(result))
+    for outcome, count in result.counts.joint[0].items():
+        assert f"`{outcome}` {count}" in told["counts"]
+
+
+def test_note_tells_mitigation_and_why_it_was_ignored():
+    """On an ideal simulator TREX does nothing, and the note says why."""
+    told = lines_of(note_of(result_of("mode=estimator", "mitigation=trex", SHOTS)))
+    assert told["mitigation"].startswith("asked for `trex`; applied nothing; ignored `")
+    assert "no noise" in told["mitigation"]
+
+
+def test_text_of_others_is_no_markdown():
+    """An error with marks of Markdown in it is shown as it is."""
+    outcome = outcome_of(["mode=sampler", SHOTS, "circuit=ghz", "circuit.params.num_qubits=2"])
+    (result,) = outcome.results
+    failed = replace(result, state="failed", error="a_b *c*\n<d>", counts=None, expectations=None)
+    assert "**failed**: a\\_b \\*c\\* \\<d\\>" in note_of(failed)
+
+
+# The command that repeats a point
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "repeated"),
+    [
+        ("", ["a=1"], ""),
+        ("python -m qrt_runner mode=raw", [], "python -m qrt_runner mode=raw"),
+        (
+            "python -m qrt_runner -m circuit=ghz 'circuit.params.num_qubits=range(2,9)' mode=raw,sampler",
+            ["circuit.params.num_qubits=4", "mode=raw"],
+            "python -m qrt_runner circuit=ghz circuit.params.num_qubits=4 mode=raw",
+        ),
+        (
+            "python -m qrt_runner -m '+circuit.observables={zz: ZZ}' '+circuit.params.depth=1,2'",
+            ["+circuit.params.depth=2"],
+            "python -m qrt_runner '+circuit.observables={zz: ZZ}' +circuit.params.depth=2",
+        ),
+        (
+            "python -m qrt_runner experiment=mitigation_ladder",
+            ["mitigation=zne"],
+            "python -m qrt_runner experiment=mitigation_ladder hydra.mode=RUN mitigation=zne",
+        ),
+    ],
+)
+def test_point_is_repeated_without_its_sweep(command, overrides, repeated):
+    """What was swept over has the point's value; all other words stay as they were typed."""
+    assert shlex.split(repeating(command, overrides)) == shlex.split(repeated)
+
+
+# Tags and columns
+
+
+def test_headline_is_in_tags_and_metrics():
+    """Every task has its headline number and error under the same names, whatever its observables are called."""
+    for chosen in ("mode=estimator", "mode=sampler", "mode=raw"):
+        result = result_of(chosen, SHOTS)
+        record, headline = Records("r", {}, COMMAND).of(result), headline_of(result)
+        metrics = {metric.key: metric.value for metric in record.metrics}
+        assert headline is not None
+        assert (metrics["headline/value"], metrics["headline/error"]) == (headline.value, headline.error)
+        assert record.tags["qrt.headline"] == f"{headline.name} = {with_error(headline.value, headline.error)}"
+        assert record.tags[NOTE] == note_of(result, COMMAND)
+
+
+def test_headline_of_counts_is_the_most_frequent_outcome():
+    """Without observables it is the share of the most frequent outcome, with its binomial error."""
+    result = replace(result_of("mode=raw", SHOTS), expectations=None)
+    joint, headline = result.counts.joint[0], headline_of(result)
+    share = max(joint.values()) / 256
+    assert headline.value == share
+    assert headline.error == pytest.approx((share * (1 - share) / 256) ** 0.5)
+
+
+# The parent of a sweep
+
+
+def test_summary_of_a_sweep():
+    """The parent tells what was swept over, and holds a table of all rows in the form of MLflow's tables."""
+    depths = (["circuit=ghz", f"circuit.params.num_qubits={size}", "mode=estimator", SHOTS] for size in (2, 3))
+    outcome = outcome_of(*depths)
+    records = [Records("r", {}).of(result) for result in outcome.results]
+    rows = [row for record in records for row in swept_rows(record)]
+    summary = summary_of("name (2 points)", rows, outcome.results, COMMAND)
+    table = json.loads(summary.files["results_table.json"])
+    assert [dict(zip(table["columns"], line, strict=True)) for line in table["data"]] == [
+        {name: row.get(name) for name in table["columns"]} for row in rows
+    ]
+    assert json.loads(summary.tags["mlflow.loggedArtifacts"]) == [{"path": "results_table.json", "type": "table"}]
+    told = lines_of(summary.tags[NOTE])
+    assert told["tasks"] == "2 done, 0 failed"
+    assert "`circuit.params.num_qubits` (`2`, `3`)" in told["swept over"]
+    assert summary.tags["qrt.backend"] == "aer"
+
+
+def test_best_point_is_a_metric():
+    """With a reference the parent has the smallest error as a metric, and the point that has it."""
+    outcome = outcome_of(
+        *(["mode=estimator", "backend=fake_manila", "reference=ideal", f"mode.shots={shots}"] for shots in (64, 256))
+    )
+    rows = [row for result in outcome.results for row in swept_rows(Records("r", {}).of(result))]
+    summary = summary_of("name", rows, outcome.results)
+    name = rows[0]["observable"]
+    errors = {row["point"]: row["error"] for row in rows if row["observable"] == name}
+    best = min(errors, key=lambda point: abs(errors[point]))
+    assert summary.metrics == {f"best/error/{name}": errors[best], "best/point": best}
+    assert summary.tags["qrt.best_point"].startswith(f"{best} (")
