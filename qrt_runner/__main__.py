@@ -84,6 +84,8 @@ def _command(arguments: Sequence[str]) -> int:
     if first.action.kind in ("run", "submit"):
         return _run(composition, experiments, first)
     tidy()
+    if first.action.kind == "plan":
+        return _foresee(composition, experiments)
     if isinstance(first.action, ShowCache):
         return _cache(first.transpile, clear=first.action.clear)
     return _act(composition, first)
@@ -141,25 +143,29 @@ def _cache(section: Transpile, *, clear: bool) -> int:
 
 
 def _run(composition: Composition, experiments: Mapping[int, Experiment], first: Document) -> int:
-    from qrt_runner.launcher import Points
+    from qrt_runner.launcher import Points, request_of
     from qrt_runner.launcher.saying import announce, show, tidy
-    from qrt_runner.results import Point
-    from qrt_runner.runner import Request, run
+    from qrt_runner.runner import run
 
-    folders = first.sweep.folders and composition.swept
     if composition.swept:
         with _for_owner_only():
-            Points(composition.folder, folders).write(composition.points)
-    points = tuple(
-        Point(index, experiment, composition.points[index].yaml, composition.points[index].overrides)
-        for index, experiment in experiments.items()
-    )
-    skips = first.sweep.on_invalid == "skip" and composition.swept
+            Points(composition.folder, first.sweep.folders).write(composition.points)
     command = f"python -m qrt_runner {shlex.join(sys.argv[1:])}".strip()
-    request = Request(points, composition.folder, first.tracking, skips, composition.swept, folders, command, tidy)
+    request = request_of(composition, experiments, command, tidy)
     outcome = run(request, announce, show)
     _close(outcome, first)
-    return outcome.exit_code or int(len(points) < len(composition.points))
+    return outcome.exit_code or int(len(experiments) < len(composition.points))
+
+
+def _foresee(composition: Composition, experiments: Mapping[int, Experiment]) -> int:
+    """Print what would run and what it would cost."""
+    from qrt_runner.launcher import request_of
+    from qrt_runner.launcher.saying import announce, say
+    from qrt_runner.runner.foreseeing import foresee
+
+    foreseen = foresee(request_of(composition, experiments), announce)
+    say("".join(f"{line}\n" for line in foreseen.lines()))
+    return foreseen.exit_code or int(len(experiments) < len(composition.points))
 
 
 def _close(outcome: Outcome, document: Document) -> None:

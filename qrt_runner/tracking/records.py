@@ -175,6 +175,8 @@ def _price(price: Price) -> dict[str, Any]:
         "estimated_s": price.estimated_s,
         "spent_s": price.spent_s,
     }
+    if price.predicted_s is not None:
+        told["predicted_s"] = price.predicted_s
     if price.calibration_shots:
         told["readout_calibration"] = {"shots": price.calibration_shots}
     if price.learning_shots:
