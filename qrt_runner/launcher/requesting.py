@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from qrt_runner.config import Experiment
     from qrt_runner.launcher.composing import Composition
@@ -14,6 +16,16 @@ if TYPE_CHECKING:
 
 def _nothing(_: Sequence[str]) -> None:
     """Close no session."""
+
+
+@contextmanager
+def for_owner_only() -> Iterator[None]:
+    """Let only their owner read the folders and files that Hydra makes; what is in MLflow is read as its user wants."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def request_of(

@@ -49,17 +49,17 @@ class Explaining:
         """Tell what tasks have in common, and is done once."""
         tasks, programs = len(self.plan.tasks), len(self.plan.programs)
         if programs < tasks:
-            yield f"{tasks} tasks run {_counted(programs, 'program')}, each lowered once"
+            yield f"{tasks} tasks run {counted(programs, 'program')}, each lowered once"
         shares = Counter((place.job, place.pub) for task in self.plan.tasks for place in task.places)
         for (index, pub), count in sorted(shares.items()):
             if count > 1:
-                sets = _counted(len(self.plan.jobs[index].submission.pubs[pub].values), "parameter set")
+                sets = counted(len(self.plan.jobs[index].submission.pubs[pub].values), "parameter set")
                 yield f"job {index + 1}, PUB {pub + 1}: {sets} of {count} tasks with equal circuit and observables"
         for job in self.plan.jobs:
             if len(job.asked) > 1:
                 yield f"job {job.index + 1}: {len(job.asked)} PUBs of equal mode, options and shots"
             if job.calibrated:
-                qubits = _counted(len(job.calibrated), "qubit")
+                qubits = counted(len(job.calibrated), "qubit")
                 yield f"job {job.index + 1}: and the readout calibration (m3) of {qubits}, in the same job"
 
     def split(self) -> Iterator[str]:
@@ -100,11 +100,8 @@ class Explaining:
             "qubits": list(job.submission.qubits),
             "noise of": job.needs,
         }
-        sign = dict(_leaves(sections))
-        if job.mode == "raw":
-            return sign
-        # Options that follow the mode are told by it.
-        return {name: value for name, value in sign.items() if name != "options.default_shots"}
+        # Shots are told by the mode.
+        return {name: value for name, value in _leaves(sections) if name != "options.default_shots"}
 
     def _exceeded(self, job: Job, other: Job) -> str:
         """Return the limits that two jobs together would exceed."""
@@ -133,7 +130,7 @@ class Explaining:
     def _costs(self, job: Job) -> list[SetCost]:
         """Return what a parameter set of each PUB costs: the options of a job's tasks are equal."""
         if job.index not in self.costs:
-            tasks = self.tasks[job.index] if job.index in self.tasks else []
+            tasks = self.tasks.get(job.index, [])
             resolved = tasks[0].ledger.resolved if tasks else {}
             self.costs[job.index] = [
                 cost_of(job.mode, pub.circuit, pub.observables, job.submission.shots, resolved)
@@ -159,5 +156,6 @@ def _leaves(section: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, str(section)
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """Return how many there are of something."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

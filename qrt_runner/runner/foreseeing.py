@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.config import Foresee
 from qrt_runner.journal import Journal
-from qrt_runner.plan import Explaining, compile_plan
+from qrt_runner.plan import Explaining, compile_plan, counted
 from qrt_runner.plan.costs import expected_s
 from qrt_runner.runner.modelling import model_of_run
 from qrt_runner.runner.outcome import Outcome
@@ -108,10 +108,10 @@ class Foreseen:
     def totals(self) -> Iterator[str]:
         """Tell what all of it comes to."""
         plan, total = self.plan, self.total
-        counts = (
-            f"{len(plan.tasks)} tasks, {len(plan.programs)} programs, {len(plan.jobs)} jobs, {len(plan.groups)} groups"
-        )
-        yield f"{counts}; {sum(job.circuits for job in plan.jobs)} circuits, {sum(job.executions for job in plan.jobs)} executions"
+        things = {"task": plan.tasks, "program": plan.programs, "job": plan.jobs, "group": plan.groups}
+        circuits, executions = sum(job.circuits for job in plan.jobs), sum(job.executions for job in plan.jobs)
+        yield ", ".join(counted(len(found), name) for name, found in things.items())
+        yield f"{counted(circuits, 'circuit')} after mitigation, {counted(executions, 'execution')}"
         if not total.likely_s:
             on_device = sum((expected_s(job.executions) for job in plan.jobs), start=0.0)
             yield f"{_NO_TIME}; a device would take about {on_device:.3g} s"
@@ -193,4 +193,4 @@ def _price(price: float) -> str:
 def _told_by(jobs: int) -> str:
     if not jobs:
         return "by IBM's formula (2 s a job, 350 µs an execution): no earlier job in the journal tells how good it is"
-    return f"by IBM's formula, corrected by what {jobs} earlier jobs in the journal took"
+    return f"by IBM's formula, corrected by what {counted(jobs, 'earlier job')} in the journal took"

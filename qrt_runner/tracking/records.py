@@ -75,7 +75,7 @@ class Records:
             tags=_tags(result, self.run),
             metrics=tuple(metrics_of_task(result)),
             artifacts={**artifacts, **self._result_files(result, rows), **result.files},
-            swept=dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides),
+            swept=_swept(result),
             rows=rows,
         )
 
@@ -143,6 +143,17 @@ def swept_rows(record: Record) -> list[Row]:
     start |= {name: typed(word) for name, word in record.swept.items()}
     bare: Row = {"point": int(record.tags["qrt.point"]), "task": record.tags["qrt.task"]}
     return [{**start, **row} for row in rows_of(record) or [bare]]
+
+
+def task_rows(result: TaskResult) -> list[Row]:
+    """Return a result's rows as `swept_rows` does, without a record of it."""
+    start: Row = {"state": result.state} | {name: typed(word) for name, word in _swept(result).items()}
+    bare: Row = {"point": result.point.index, "task": result.name}
+    return [{**start, **row} for row in tidy_rows(result) or [bare]]
+
+
+def _swept(result: TaskResult) -> dict[str, str]:
+    return dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides)
 
 
 def with_reports(record: Record, reports: Sequence[GroupReport]) -> Record:
