@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pandas import DataFrame
-    from qiskit.primitives import PrimitiveResult
 
     from qrt_runner.config import Experiment
     from qrt_runner.launcher import Composition
@@ -129,8 +128,8 @@ class Results:
         ]
         return DataFrame(rows)
 
-    def to_qiskit(self) -> PrimitiveResult[Any]:
-        """Return the results as Qiskit's primitives do, one PUB result for each task that has any."""
+    def to_qiskit(self) -> Any:
+        """Return a `PrimitiveResult` as Qiskit's primitives do, with a PUB result for each task that has any."""
         from qrt_runner.analysis.primitive import primitive_result
 
         return primitive_result(self.tasks, {"qrt_runner": self.run})

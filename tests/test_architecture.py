@@ -41,6 +41,7 @@ ORDER = (
     "tracking",
     "runner",
     "launcher",
+    "api",
     "__main__",
     "rehearsal",
 )
