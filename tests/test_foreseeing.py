@@ -106,6 +106,20 @@ def test_a_run_that_was_only_submitted_is_told(served, command):
     assert command("action=collect").code == 0
 
 
+def test_a_dry_run_goes_to_the_mock(served, command):
+    """Each mode is accepted there, costs nothing, and is no run of the journal."""
+    service = watched(served)
+    modes = ["+mode@tasks.a.mode=sampler", "+mode@tasks.b.mode=estimator", "+mode@tasks.c.mode=raw"]
+    words = of_ghz(*service.words, *modes)
+    ended = command("action=plan", "action.dry_run=true", *words)
+    assert ended.code == 0, ended.err
+    for number in (1, 2, 3):
+        assert f"dry run of job {number}: accepted, with results of 1 of 1 PUBs" in ended.out
+    assert {job["backend"].partition("_")[0] for job in service.jobs()} == {"mock"}
+    with Journal(Path("outputs/journal")) as journal:
+        assert journal.runs() == []
+
+
 def test_simulators_take_no_quantum_time():
     """The seconds of a device are told beside it: 2 s and 1024 executions of 350 us are 2.36 s."""
     told = foreseen(of_ghz("mode=sampler", "mode.shots=1024"))

@@ -11,6 +11,7 @@ from qrt_runner.config import Foresee
 from qrt_runner.journal import Journal
 from qrt_runner.plan import Explaining, compile_plan, counted
 from qrt_runner.plan.costs import expected_s
+from qrt_runner.runner.dry_running import dry_run
 from qrt_runner.runner.modelling import model_of_run
 from qrt_runner.runner.outcome import Outcome
 from qrt_runner.runner.predicting import Foretold, History, history_of
@@ -157,6 +158,8 @@ def foresee(request: Request, announce: Callable[[str], None]) -> Foreseen:
     if earlier is not None:
         notes.append(f"run {earlier.id} of the same command is not over: action=run would carry on with it")
     action = request.points[0].experiment.document.action
+    if isinstance(action, Foresee) and action.dry_run:
+        notes += dry_run(plan, announce)
     rate = action.rate if isinstance(action, Foresee) else None
     return Foreseen(plan, history, rate, (*outcome.troubles, *notes), outcome.exit_code or int(bool(failing)))
 
