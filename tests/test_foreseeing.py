@@ -164,6 +164,15 @@ def test_limits_split_jobs():
     assert told == ["job 2: with job 1 it would exceed backend.limits.parameter_sets=3"]
 
 
+def test_a_job_that_learns_and_what_pec_adds_are_told():
+    """PEC's circuits are told without what the noise will multiply them by; its own options bound that by 100."""
+    plan = plan_of(of_ghz("backend=fake_manila", "mode=estimator", "mitigation=pec"))
+    explaining = Explaining(plan)
+    assert list(explaining.split()) == ["job 1: learns the noise that job 2 needs"]
+    words = "job 2: PEC multiplies its circuits by gamma squared, at most by 100, once the noise is learned"
+    assert list(explaining.unknown()) == [words]
+
+
 def history(*factors: float, backend: str = "ibm_fez", mode: str = "sampler") -> History:
     """Return the history of jobs that took so many times what was expected of them."""
     return History([SpentJob(backend, mode, 10.0, 10.0 * factor) for factor in factors])

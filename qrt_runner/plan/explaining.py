@@ -68,12 +68,21 @@ class Explaining:
         for job in self.plan.jobs:
             users = [str(one.index + 1) for one in self.plan.jobs if one.needs == job.index]
             if users:
-                yield f"job {job.index + 1}: learns the noise that job {', '.join(users)} needs"
+                needed = f"job {users[0]} needs" if len(users) == 1 else f"jobs {', '.join(users)} need"
+                yield f"job {job.index + 1}: learns the noise that {needed}"
                 continue
             sign = self._sign(job)
             if told:
                 yield f"job {job.index + 1}: {self._why(job, sign, told)}"
             told.append((job, sign))
+
+    def unknown(self) -> Iterator[str]:
+        """Tell which jobs are larger than is known, as PEC multiplies their circuits by what the noise tells."""
+        for job in self.plan.jobs:
+            if any(load.overhead is None for load in job.loads):
+                most = most_overhead(job)
+                words = "by gamma squared" if most is None else f"by gamma squared, at most by {most:g}"
+                yield f"job {job.index + 1}: PEC multiplies its circuits {words}, once the noise is learned"
 
     def _why(self, job: Job, sign: Mapping[str, str], told: list[tuple[Job, Mapping[str, str]]]) -> str:
         # Of equally near ones the latest, after which it stands.
@@ -98,7 +107,7 @@ class Explaining:
             "seed": document.seed,
             "session group": job.group,
             "qubits": list(job.submission.qubits),
-            "noise of": job.needs,
+            "noise learned by job": None if job.needs is None else job.needs + 1,
         }
         # Shots are told by the mode.
         return {name: value for name, value in _leaves(sections) if name != "options.default_shots"}
@@ -139,6 +148,13 @@ class Explaining:
         return self.costs[job.index]
 
 
+def most_overhead(job: Job) -> float | None:
+    """Return by how much PEC multiplies the circuits of a job at most; None where nothing bounds that."""
+    resilience = getattr(job.submission.options, "resilience", None)
+    most = getattr(getattr(resilience, "pec", None), "max_overhead", None)
+    return float(most) if isinstance(most, int | float) else None
+
+
 def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     """Return in what two jobs differ; of other modes nothing else is worth telling."""
     names = [name for name in dict.fromkeys((*one, *other)) if one.get(name) != other.get(name)]
@@ -153,7 +169,7 @@ def _leaves(section: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for name, value in section.items():
             yield from _leaves(value, f"{path}.{name}" if path else str(name))
     else:
-        yield path, str(section)
+        yield path, "unset" if section is None else str(section).lower() if isinstance(section, bool) else str(section)
 
 
 def counted(count: int, what: str) -> str:

@@ -33,7 +33,7 @@ _MOST_LINES: Final = 20
 _NO_TIME: Final = "simulated here: no quantum time"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Foreseen:
     """What would run, and what it would cost."""
 
@@ -90,21 +90,25 @@ class Foreseen:
             "circuits": job.circuits,
             "executions": job.executions,
             "payload MiB": explaining.payload_mib(job),
-            "lower s": told.lower_s,
-            "estimated s": told.likely_s,
-            "upper s": told.upper_s,
         }
-        return row if self.rate is None else {**row, "price": told.likely_s * self.rate}
+        seconds = {"lower s": told.lower_s, "estimated s": told.likely_s, "upper s": told.upper_s}
+        # What is simulated here takes none.
+        row |= seconds if told.likely_s else dict.fromkeys(seconds)
+        if self.rate is not None:
+            row["price"] = told.likely_s * self.rate if told.likely_s else None
+        return row
 
     def lines(self) -> list[str]:
         """Return it as a table of programs, one of jobs, the total, and why it is so."""
+        return [*_table(self.programs), "", *_table(self.jobs), "", *self.totals(), *self.reasons(), *self.notes]
+
+    def reasons(self) -> Iterator[str]:
+        """Tell what was merged, what was split and why, and what is not known before something has run."""
         explaining = Explaining(self.plan)
-        reasons = [
-            *_cut("merged", list(explaining.merged())),
-            *_cut("split", list(explaining.split())),
-            *(f"group {group.index + 1}: {_group(group)}" for group in self.plan.groups[:_MOST_LINES]),
-        ]
-        return [*_table(self.programs), "", *_table(self.jobs), "", *self.totals(), *reasons, *self.notes]
+        yield from _cut("merged", list(explaining.merged()))
+        yield from _cut("split", list(explaining.split()))
+        yield from _cut("not known yet", list(explaining.unknown()))
+        yield from _cut("group", [f"{group.index + 1}, {_group(group)}" for group in self.plan.groups])
 
     def totals(self) -> Iterator[str]:
         """Tell what all of it comes to."""
@@ -125,11 +129,15 @@ class Foreseen:
             yield "nothing bounds what PEC adds before its noise is learned (pec.max_overhead)"
         yield _told_by(total.jobs)
 
+    def __repr__(self) -> str:
+        """Return what the command prints."""
+        return "\n".join(self.lines())
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
         from qrt_runner.runner.pages import page
 
-        return page([self.programs, self.jobs], [*self.totals(), *self.notes])
+        return page([self.programs, self.jobs], [*self.totals(), *self.reasons(), *self.notes])
 
 
 def foresee(request: Request, announce: Callable[[str], None]) -> Foreseen:
@@ -172,6 +180,8 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

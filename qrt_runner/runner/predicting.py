@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Self
 
 from qrt_runner.plan.costs import expected_s
+from qrt_runner.plan.explaining import most_overhead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ def _most_s(job: Job) -> float:
     """Return the estimate with what PEC adds at most, where the noise is not known yet."""
     if all(load.overhead is not None for load in job.loads):
         return job.expected_s
-    most = getattr(getattr(getattr(job.submission.options, "resilience", None), "pec", None), "max_overhead", None)
+    most = most_overhead(job)
     if most is None:
         return math.inf
     return expected_s(sum(load.executions * (most if load.overhead is None else 1) for load in job.loads))
