@@ -23,6 +23,9 @@ _MIB: Final = 2**20
 _MOST_NAMED: Final = 4
 """So many differences of two jobs are named."""
 
+_FOLLOWING: Final = ("options.default_shots", "options.simulator.seed_simulator")
+"""Options that follow from the mode and the seed, which tell them."""
+
 
 @dataclass
 class Explaining:
@@ -109,8 +112,7 @@ class Explaining:
             "qubits": list(job.submission.qubits),
             "noise learned by job": None if job.needs is None else job.needs + 1,
         }
-        # Shots are told by the mode.
-        return {name: value for name, value in _leaves(sections) if name != "options.default_shots"}
+        return {name: value for name, value in _leaves(sections) if name not in _FOLLOWING}
 
     def _exceeded(self, job: Job, other: Job) -> str:
         """Return the limits that two jobs together would exceed."""
