@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from qrt_runner.plan import Explaining
 from qrt_runner.runner.foreseeing import Foreseen, foresee
 from qrt_runner.runner.outcome import Request
 from qrt_runner.runner.predicting import Foretold, History, with_predictions
+from qrt_runner.tracking import find_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,9 +81,7 @@ def test_nothing_is_submitted_and_what_runs_is_what_was_told(served, command):
         assert len(journal.spent_jobs()) == 2
     assert [job.sets for job in planned] == [row["parameter sets"] for row in told.jobs]
     assert spent == pytest.approx(seconds, rel=1e-3)
-    (kept,) = Path("outputs").rglob("tasks.jsonl")
-    lines = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
-    metrics = [{key: float(value) for key, value, _ in line["metrics"]} for line in lines]
+    metrics = [{one.key: one.value for one in record.metrics} for record in find_kept("latest").records()]
     assert sorted(one["usage/predicted_s"] for one in metrics) == pytest.approx(seconds)
     assert [one["usage/prediction_error_s"] for one in metrics] == pytest.approx([0, 0], abs=0.01)
 
@@ -103,7 +101,7 @@ def test_a_run_that_was_only_submitted_is_told(served, command):
         (run,) = journal.runs()
     ended = command("action=plan", *words)
     assert f"run {run.id} of the same command is not over" in ended.out
-    assert command("action=collect").code == 0
+    assert command("action=cancel").code == 0
 
 
 def test_a_dry_run_goes_to_the_mock(served, command):
