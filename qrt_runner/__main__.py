@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ from qrt_runner.errors import ConfigError, QrtError
 from qrt_runner.postponing import postpone_learning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from qrt_runner.config import Document, Experiment, Transpile
     from qrt_runner.launcher import Composition
@@ -59,16 +58,16 @@ def _command(arguments: Sequence[str]) -> int:
         return 0
     if sys.stderr.isatty():
         sys.stderr.write("reading the config\n")
-    from qrt_runner.config import ShowCache, secrets_in_overrides
+    from qrt_runner.config import secrets_in_overrides
     from qrt_runner.launcher.saying import tidy
 
     if secrets := secrets_in_overrides(arguments):
         tidy()
         raise ConfigError(secrets)
-    from qrt_runner.launcher import check_run_wide, compose_points, gathered, judged
+    from qrt_runner.launcher import check_run_wide, compose_points, for_owner_only, gathered, judged
 
     try:
-        with _for_owner_only():
+        with for_owner_only():
             composition = compose_points(arguments)
         if composition.ran:
             return gathered(composition)
@@ -84,19 +83,9 @@ def _command(arguments: Sequence[str]) -> int:
     if first.action.kind in ("run", "submit"):
         return _run(composition, experiments, first)
     tidy()
-    if isinstance(first.action, ShowCache):
-        return _cache(first.transpile, clear=first.action.clear)
+    if first.action.kind == "plan":
+        return _foresee(composition, experiments)
     return _act(composition, first)
-
-
-@contextmanager
-def _for_owner_only() -> Iterator[None]:
-    """Let only their owner read the folders and files that Hydra makes; what is in MLflow is read as its user wants."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _help_page() -> str:
@@ -119,7 +108,11 @@ def _help_page() -> str:
 
 
 def _act(composition: Composition, document: Document) -> int:
-    """Carry out an action that is about earlier runs, and print what it has to say."""
+    """Carry out an action that is about the cache or earlier runs, and print what it has to say."""
+    from qrt_runner.config import ShowCache
+
+    if isinstance(document.action, ShowCache):
+        return _cache(document.transpile, clear=document.action.clear)
     from qrt_runner.launcher.saying import announce, say, show
     from qrt_runner.runner.acting import act
 
@@ -141,25 +134,29 @@ def _cache(section: Transpile, *, clear: bool) -> int:
 
 
 def _run(composition: Composition, experiments: Mapping[int, Experiment], first: Document) -> int:
-    from qrt_runner.launcher import Points
+    from qrt_runner.launcher import Points, for_owner_only, request_of
     from qrt_runner.launcher.saying import announce, show, tidy
-    from qrt_runner.results import Point
-    from qrt_runner.runner import Request, run
+    from qrt_runner.runner import run
 
-    folders = first.sweep.folders and composition.swept
     if composition.swept:
-        with _for_owner_only():
-            Points(composition.folder, folders).write(composition.points)
-    points = tuple(
-        Point(index, experiment, composition.points[index].yaml, composition.points[index].overrides)
-        for index, experiment in experiments.items()
-    )
-    skips = first.sweep.on_invalid == "skip" and composition.swept
+        with for_owner_only():
+            Points(composition.folder, first.sweep.folders).write(composition.points)
     command = f"python -m qrt_runner {shlex.join(sys.argv[1:])}".strip()
-    request = Request(points, composition.folder, first.tracking, skips, composition.swept, folders, command, tidy)
+    request = request_of(composition, experiments, command, tidy)
     outcome = run(request, announce, show)
     _close(outcome, first)
-    return outcome.exit_code or int(len(points) < len(composition.points))
+    return outcome.exit_code or int(len(experiments) < len(composition.points))
+
+
+def _foresee(composition: Composition, experiments: Mapping[int, Experiment]) -> int:
+    """Print what would run and what it would cost."""
+    from qrt_runner.launcher import request_of
+    from qrt_runner.launcher.saying import announce, say
+    from qrt_runner.runner.foreseeing import foresee
+
+    foreseen = foresee(request_of(composition, experiments), announce)
+    say("".join(f"{line}\n" for line in foreseen.lines()))
+    return foreseen.exit_code or int(len(experiments) < len(composition.points))
 
 
 def _close(outcome: Outcome, document: Document) -> None:

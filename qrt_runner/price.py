@@ -40,6 +40,10 @@ class Price:
 
     learning_spent_s: float | None = None
 
+    predicted_s: float | None = None
+    """Quantum seconds of all its jobs, those that learn its noise included, as the journal's history corrects the
+    estimates; None where nothing runs on a device, or by an earlier version."""
+
     @property
     def shots(self) -> int:
         """All circuits times their shots, which limits call executions."""

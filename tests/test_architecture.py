@@ -42,6 +42,7 @@ ORDER = (
     "tracking",
     "runner",
     "launcher",
+    "api",
     "__main__",
     "rehearsal",
 )

@@ -178,6 +178,16 @@ class Submit(Section):
     kind: Literal["submit"]
 
 
+class Foresee(Section):
+    """The command tells what would run and what it would cost, and submits nothing."""
+
+    kind: Literal["plan"]
+    rate: Annotated[float, Field(ge=0, examples=[1.6])] | None
+    """Price of a quantum second, in whatever currency; null for no prices."""
+    dry_run: Annotated[bool, Field(examples=["true"])]
+    """Whether the service is asked to run the jobs on its mock devices, which costs nothing."""
+
+
 class Status(Section):
     """The command shows runs, their jobs, and what they spent."""
 
@@ -221,7 +231,9 @@ class ShowCache(Section):
     """Whether they are removed."""
 
 
-Action = Annotated[Run | Submit | Status | Collect | Cancel | Replay | Compare | ShowCache, Discriminator("kind")]
+Action = Annotated[
+    Run | Submit | Foresee | Status | Collect | Cancel | Replay | Compare | ShowCache, Discriminator("kind")
+]
 
 
 class Journal(Section):

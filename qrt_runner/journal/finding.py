@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.journal.records import Seconds
+from qrt_runner.journal.records import Seconds, SpentJob
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 500
 """Question marks in one query: older SQLites take no more than 999."""
+
+_MOST_SPENT: Final = 1000
+"""So many jobs tell how good estimates are; older ones tell of other times."""
 
 
 def chosen(known: Sequence[RunEntry], wanted: str) -> RunEntry | None:
@@ -46,3 +49,19 @@ def seconds_of(database: Database, run_id: str) -> Seconds:
     expected = "SELECT total(expected_s) FROM jobs WHERE run = ?"
     left = f"{expected} AND state NOT IN ('done', 'recorded')"
     return Seconds(*(float(database.rows(line, run_id)[0][0]) for line in (spent, expected, left)))
+
+
+def spent_jobs(database: Database) -> list[SpentJob]:
+    """Return what the jobs took of which the platform says so, the latest first: those that one submission ran whole.
+
+    A job that was tried in parts, or more than once, was not what the estimate is about.
+    """
+    line = (
+        "SELECT jobs.backend, jobs.mode, jobs.expected_s, total(submissions.quantum_s) FROM jobs JOIN submissions "
+        'ON submissions.run = jobs.run AND submissions.job = jobs."index" '
+        "WHERE jobs.state IN ('done', 'recorded') AND jobs.expected_s > 0 "
+        'GROUP BY jobs.run, jobs."index" HAVING count(*) = 1 AND total(submissions.quantum_s) > 0 '
+        "ORDER BY max(submissions.id) DESC LIMIT ?"
+    )
+    rows = database.rows(line, _MOST_SPENT)
+    return [SpentJob(str(row[0]), str(row[1]), float(row[2]), float(row[3])) for row in rows]

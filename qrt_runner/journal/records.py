@@ -177,6 +177,16 @@ class GroupEntry:
 
 
 @dataclass(frozen=True)
+class SpentJob:
+    """What a job that is done was expected to take, and took, in quantum seconds."""
+
+    backend: str
+    mode: str
+    expected_s: float
+    spent_s: float
+
+
+@dataclass(frozen=True)
 class Seconds:
     """What a run costs, in quantum seconds."""
 

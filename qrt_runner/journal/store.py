@@ -12,7 +12,7 @@ from qrt_runner.errors import refuse
 from qrt_runner.journal.archive import read_checked, read_parts, unpacked_bytes, write_parts
 from qrt_runner.journal.database import Database
 from qrt_runner.journal.diary import Diary
-from qrt_runner.journal.finding import chosen, equal_tasks, seconds_of
+from qrt_runner.journal.finding import chosen, equal_tasks, seconds_of, spent_jobs
 from qrt_runner.journal.locking import held_among, run_held
 from qrt_runner.journal.places import DATABASE, check_run_id, kind_of, plan_file
 from qrt_runner.journal.records import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from qrt_runner.journal.records import Seconds
+    from qrt_runner.journal.records import Seconds, SpentJob
 
 _POINT_STATES: Final = """
 UPDATE points SET state = coalesce((
@@ -218,6 +218,10 @@ class Journal:
     def seconds(self, run_id: str) -> Seconds:
         """Return what a run has cost so far, and what it is expected to."""
         return seconds_of(self.database, run_id)
+
+    def spent_jobs(self) -> list[SpentJob]:
+        """Return what jobs were expected to take and took, the latest first."""
+        return spent_jobs(self.database)
 
     def plan(self, run: RunEntry) -> dict[str, bytes]:
         """Return the parts of a run's plan as they were kept.

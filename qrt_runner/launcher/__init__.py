@@ -7,6 +7,7 @@ from qrt_runner.launcher.composing import Composition, compose_points
 from qrt_runner.launcher.gathering import gathered
 from qrt_runner.launcher.judging import check_run_wide, judged
 from qrt_runner.launcher.points import Points, point_files
+from qrt_runner.launcher.requesting import for_owner_only, request_of
 from qrt_runner.launcher.templates import Composed
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "Points",
     "check_run_wide",
     "compose_points",
+    "for_owner_only",
     "gathered",
     "judged",
     "point_files",
+    "request_of",
 ]

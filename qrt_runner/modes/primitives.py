@@ -33,7 +33,7 @@ def _submit_to_sampler(submission: Submission) -> Any:
     pubs = [(pub.circuit, _values(pub)) for pub in submission.pubs]
     if submission.device.where == "vendor":
         return BackendSamplerV2(backend=submission.runs_on).run(pubs, shots=submission.shots)
-    return Sampler(mode=submission.target, options=_tagged(submission)).run(pubs)
+    return Sampler(mode=submission.target, options=_tagged(submission)).run(pubs, dry_run=submission.dry_run)
 
 
 def _fetch_from_sampler(submission: Submission, job: Any) -> RawResult:
@@ -57,7 +57,7 @@ def _submit_to_estimator(submission: Submission) -> Any:
     if submission.noise is not None:
         options = with_noise(options, submission)
     with _seeded_folding(submission.seed):
-        return Estimator(mode=submission.target, options=options).run(pubs)
+        return Estimator(mode=submission.target, options=options).run(pubs, dry_run=submission.dry_run)
 
 
 def _fetch_from_estimator(submission: Submission, job: Any) -> RawResult:

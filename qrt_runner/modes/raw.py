@@ -68,7 +68,7 @@ def _submit_to_executor(submission: Submission) -> Any:
     executor = Executor(mode=submission.target)
     executor.options.simulator.seed_simulator = submission.seed
     executor.options.environment.job_tags = [*submission.tags]
-    return executor.run(program)
+    return executor.run(program, dry_run=submission.dry_run)
 
 
 def _read_from_executor(submission: Submission, content: bytes) -> list[PubResult]:

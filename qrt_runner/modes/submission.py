@@ -65,6 +65,9 @@ class Submission:
     noise: NoiseModel | None = None
     """The learned noise of the circuits' layers, where the mitigation needs one."""
 
+    dry_run: bool = False
+    """Whether it goes to the mock of its IBM backend, which answers with random data of the right shape."""
+
     @property
     def target(self) -> Any:
         """What the runtime calls the mode of a primitive: a session, a batch or a backend."""

@@ -5,6 +5,7 @@ Knows the modules above it; knows neither Hydra nor MLflow, and submits nothing.
 
 from qrt_runner.plan.calibrating import prepared, read_bits
 from qrt_runner.plan.compiling import compile_plan
+from qrt_runner.plan.explaining import Explaining, counted
 from qrt_runner.plan.identity import request_key, task_keys
 from qrt_runner.plan.learning import with_model
 from qrt_runner.plan.parts import stored_calibrations
@@ -14,6 +15,7 @@ from qrt_runner.plan.restoring import StoredDevice, away, reopened_device, unpac
 from qrt_runner.plan.storing import packed
 
 __all__ = [
+    "Explaining",
     "Group",
     "Job",
     "Place",
@@ -24,6 +26,7 @@ __all__ = [
     "StoredDevice",
     "away",
     "compile_plan",
+    "counted",
     "packed",
     "prepared",
     "read_bits",

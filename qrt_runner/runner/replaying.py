@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from qrt_runner.config import Replay
 from qrt_runner.errors import JournalError, TrackingError, refuse
+from qrt_runner.journal import Journal
 from qrt_runner.plan import away, stored_points, unpacked
 from qrt_runner.runner.collecting import chosen
 from qrt_runner.runner.drawing import task_figures
@@ -34,9 +36,9 @@ from qrt_runner.tracking import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from qrt_runner.config import Replay
-    from qrt_runner.journal import Journal, RunEntry
+    from qrt_runner.journal import RunEntry
     from qrt_runner.results import Point, TaskResult
     from qrt_runner.runner.collecting import Looking
     from qrt_runner.tracking import Record
@@ -73,6 +75,29 @@ def replay(journal: Journal, action: Replay, asked: Looking) -> Outcome:
     return outcome
 
 
+def loaded(folder: Path, wanted: str) -> Outcome:
+    """Return the results of a run, computed again from what the platform gave, and record nothing.
+
+    Args:
+        folder: Of the journal.
+        wanted: Id of the run, or `latest`.
+
+    Raises:
+        ConfigError: Where there is no such run.
+        JournalError: Where its plan is damaged.
+    """
+    with Journal(folder) as journal:
+        run = _meant(journal, wanted)
+        outcome = Outcome(run.id)
+        action = Replay(kind="replay", observables={}, readout="as_asked")
+        for result in _results(journal, run, action, outcome):
+            outcome.note(result)
+        outcome.left = len(journal.tasks(run.id)) - len(outcome.results)
+    if outcome.left:
+        outcome.troubles.append(f"{outcome.left} tasks of run {run.id} are not done yet")
+    return outcome
+
+
 def _meant(journal: Journal, wanted: str) -> RunEntry:
     found = chosen(journal, wanted) if wanted != "all" else []
     if not found:
@@ -89,7 +114,7 @@ def _begun(run: RunEntry, asked: Looking, run_id: str) -> KeptRun:
 
 
 def _results(journal: Journal, run: RunEntry, action: Replay, outcome: Outcome) -> Iterator[TaskResult]:
-    """Give the results of all tasks of a run that have ended."""
+    """Give the results of all tasks of a run that have ended, and note in the outcome what cannot be told."""
     parts = journal.plan(run)
     points = stored_points(parts)
     revision = revised(unpacked(parts, points, away), action)

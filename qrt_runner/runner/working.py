@@ -19,6 +19,7 @@ from qrt_runner.errors import ConfigError, JournalError, QrtError, refuse
 from qrt_runner.journal import GroupEntry, HeldError, JobEntry, RunEntry, TaskEntry
 from qrt_runner.plan import away, compile_plan, packed, reopened_device, request_key, task_keys, unpacked
 from qrt_runner.runner.modelling import model_of_run
+from qrt_runner.runner.predicting import history_of, with_predictions
 from qrt_runner.runner.refusing import judged_refusals
 from qrt_runner.runner.reusing import REUSED, by_place
 from qrt_runner.runner.scattering import reference_of
@@ -70,7 +71,7 @@ def at_work(journal: Journal, request: Request, outcome: Outcome, announce: Call
         AccessError: Where an account or a backend refuses; nothing has been submitted then.
         JournalError: Where the journal cannot be read or written; nothing has been submitted then.
     """
-    key = _key_of(request)
+    key = key_of_request(request)
     earlier = journal.unfinished(key) if request.resume != "never" else None
     with ExitStack() as open_ones:
         diary = _taken_up(journal, earlier, open_ones) if earlier is not None else None
@@ -91,7 +92,7 @@ def at_work(journal: Journal, request: Request, outcome: Outcome, announce: Call
             raise
 
 
-def _key_of(request: Request) -> str:
+def key_of_request(request: Request) -> str:
     """Return what is equal for equal commands."""
     kind = PART if request.part else "sweep " if request.grouped else ""
     return kind + request_key(request.points, request.points[0].experiment.document.name)
@@ -114,7 +115,7 @@ def _begun(
     known = journal.equal_tasks if request.reuse else None
     plan = compile_plan(request.points, reference_of, known, cache(partial(model_of_run, journal)))
     failing = judged_refusals(plan.refusals, request, outcome)
-    plan = with_twins(plan, announce)
+    plan = with_twins(with_predictions(plan, history_of(journal)), announce)
     kept = _kept(request, plan, outcome.run, started_ms)
     kept.begin()
     outcome.kept = kept

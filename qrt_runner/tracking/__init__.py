@@ -2,10 +2,10 @@
 
 from qrt_runner.tracking.calibrations import calibrations_of, merged_calibration
 from qrt_runner.tracking.environment import environment
-from qrt_runner.tracking.keeping import KeptRun, find_kept, kept_runs
+from qrt_runner.tracking.keeping import KeptRun, find_kept, kept_runs, unused
 from qrt_runner.tracking.metrics import metrics_of
 from qrt_runner.tracking.places import write_private
-from qrt_runner.tracking.records import Record, Records, rows_of, swept_rows, with_reports, with_table
+from qrt_runner.tracking.records import Record, Records, rows_of, swept_rows, task_rows, with_reports, with_table
 from qrt_runner.tracking.summing import summary_of
 from qrt_runner.tracking.tables import as_json, parquet_of, tidy_rows
 
@@ -24,7 +24,9 @@ __all__ = [
     "rows_of",
     "summary_of",
     "swept_rows",
+    "task_rows",
     "tidy_rows",
+    "unused",
     "with_reports",
     "with_table",
     "write_private",

@@ -12,6 +12,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -209,6 +210,12 @@ def find_kept(wanted: str) -> KeptRun:
         allowed = f"latest, or the id or folder of a kept run ({known})"
         raise refuse("run", wanted, allowed, "run=latest")
     return chosen[-1]
+
+
+def unused(folder: Path) -> Path:
+    """Return a folder that holds no run: the given one, or one beside it with a number."""
+    beside = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(one for one in chain([folder], beside) if not (one / _INDEX).exists())
 
 
 def kept_runs() -> list[KeptRun]:

@@ -39,6 +39,7 @@ def metrics_of_task(result: TaskResult) -> Iterator[Metric]:
     yield Metric("time/run_s", sum(job.run_s for job in result.jobs), 0)
     yield Metric("usage/quantum_s", sum(job.quantum_s for job in result.jobs), 0)
     yield from _headline(result)
+    yield from _prediction(result)
     yield from _price(result)
     missing = frozenset(result.missing)
     for key, values in _series(result):
@@ -54,6 +55,16 @@ def _headline(result: TaskResult) -> Iterator[Metric]:
     if found is not None:
         yield Metric("headline/value", found.value, 0)
         yield Metric("headline/error", found.error, 0)
+
+
+def _prediction(result: TaskResult) -> Iterator[Metric]:
+    """Give what the jobs of a task were predicted to take, and by how much more they took."""
+    if result.price is None or result.price.predicted_s is None or result.reused_from:
+        return
+    predicted_s, spent_s = result.price.predicted_s, sum(job.quantum_s for job in result.jobs)
+    yield Metric("usage/predicted_s", predicted_s, 0)
+    if spent_s and result.state == "done":
+        yield Metric("usage/prediction_error_s", spent_s - predicted_s, 0)
 
 
 def _price(result: TaskResult) -> Iterator[Metric]:

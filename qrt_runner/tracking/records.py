@@ -80,7 +80,7 @@ class Records:
             tags=_tags(result, self.run) | {NOTE: note_of(result, self.command)},
             metrics=tuple(metrics_of_task(result)),
             artifacts={**artifacts, **self._result_files(result, rows), **result.files},
-            swept=dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides),
+            swept=_swept(result),
             rows=rows,
         )
 
@@ -150,6 +150,17 @@ def swept_rows(record: Record) -> list[Row]:
     return [{**start, **row} for row in rows_of(record) or [bare]]
 
 
+def task_rows(result: TaskResult) -> list[Row]:
+    """Return a result's rows as `swept_rows` does, without a record of it."""
+    start: Row = {"state": result.state} | {name: typed(word) for name, word in _swept(result).items()}
+    bare: Row = {"point": result.point.index, "task": result.name}
+    return [{**start, **row} for row in tidy_rows(result) or [bare]]
+
+
+def _swept(result: TaskResult) -> dict[str, str]:
+    return dict(override.lstrip("+~").partition("=")[::2] for override in result.point.overrides)
+
+
 def with_reports(record: Record, reports: Sequence[GroupReport]) -> Record:
     """Return a record with what its session groups spent."""
     return replace(record, metrics=(*record.metrics, *metrics_of(reports)))
@@ -180,6 +191,8 @@ def _price(price: Price) -> dict[str, Any]:
         "estimated_s": price.estimated_s,
         "spent_s": price.spent_s,
     }
+    if price.predicted_s is not None:
+        told["predicted_s"] = price.predicted_s
     if price.calibration_shots:
         told["readout_calibration"] = {"shots": price.calibration_shots}
     if price.learning_shots:
