@@ -213,6 +213,12 @@ class Compare(Section):
     kind: Literal["compare"]
 
 
+class Report(Section):
+    """The command writes all that is kept of a run into one HTML file."""
+
+    kind: Literal["report"]
+
+
 class ShowCache(Section):
     """The command shows the transpiled circuits that are kept on disk."""
 
@@ -221,7 +227,9 @@ class ShowCache(Section):
     """Whether they are removed."""
 
 
-Action = Annotated[Run | Submit | Status | Collect | Cancel | Replay | Compare | ShowCache, Discriminator("kind")]
+Action = Annotated[
+    Run | Submit | Status | Collect | Cancel | Replay | Compare | Report | ShowCache, Discriminator("kind")
+]
 
 
 class Journal(Section):
