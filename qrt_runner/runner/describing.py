@@ -91,7 +91,7 @@ def _where(record: Record) -> Section:
         ("backend", tags.get("qrt.backend", "-")),
         ("session", tags.get("qrt.session_kind", "none")),
         ("session id", tags.get("qrt.session_id", "none")),
-        *((name, number(value)) for name, value in _metrics(record, _TIMES)),
+        *((name, f"{value:.4g}") for name, value in _metrics(record, _TIMES)),
     ]
     reused = [("taken from run", tags["qrt.reused_from"])] if "qrt.reused_from" in tags else []
     rows = job_rows(record)

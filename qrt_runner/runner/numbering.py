@@ -23,8 +23,11 @@ MOST_ROWS: Final = 1000
 MOST_OUTCOMES: Final = 16
 
 _MOST_IN_WORDS: Final = 8
-_PAIRED: Final = {"ev": "std", "ev_as_measured": "std_as_measured", "twin_ev": "twin_std"}
+_PAIRED: Final = {"ev": "std", "ev_as_measured": "std_as_measured", "twin_ev": "twin_std", "error": "std"}
 """Values, and where their standard errors are."""
+
+_ROUGH: Final = ("mse_cost", "cost_s", "error_sigmas", "twin_error_sigmas")
+"""What is told with three digits."""
 
 _TITLES: Final = {
     "ev": "value",
@@ -55,7 +58,8 @@ def headline_of(record: Record) -> str:
 
 def values_grid(caption: str, rows: Sequence[Row]) -> Grid:
     """Return tidy rows as a table; what is the same nowhere, and nothing in all of them, has no column."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = dict.fromkeys(name for row in rows for name in row)
+    names = dict.fromkeys([*(name for name in ("point", "task") if name in names), *names])
     hidden = {*_PAIRED.values(), *(("parameter_set",) if all(row.get("parameter_set", 0) == 0 for row in rows) else ())}
     shown = [name for name in names if name not in hidden]
     told = [[_cell(row, name) for name in shown] for row in rows[:MOST_ROWS]]
@@ -119,7 +123,29 @@ def _counts(record: Record) -> Sequence[Mapping[str, int]]:
 def _cell(row: Row, name: str) -> str:
     if row.get(name) is None:
         return "-"
+    if name in _ROUGH:
+        return f"{row[name]:.3g}"
     return _valued(row, name) if name in _PAIRED else number(row[name])
+
+
+def overview_grid(caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
+    """Return the table that puts tasks beside each other, its values with the digits that their errors leave."""
+    paired = "value" in titles and "error" in titles
+    shown = [place for place, title in enumerate(titles) if not (paired and title == "error")]
+    value, error = (titles.index("value"), titles.index("error")) if paired else (-1, -1)
+    told = [
+        [with_error(float(row[value]), float(row[error])) if place == value else _rough(row[place]) for place in shown]
+        for row in rows[:MOST_ROWS]
+    ]
+    return Grid(caption, [titles[place].replace("_", " ") for place in shown], told)
+
+
+def _rough(cell: str) -> str:
+    """Return a cell of a file with four digits where it is a number with more."""
+    try:
+        return cell if cell.isdigit() else f"{float(cell):.4g}"
+    except ValueError:
+        return cell
 
 
 def _valued(row: Row, name: str) -> str:

@@ -60,7 +60,7 @@ def recorded(journal: Journal, wanted: str, path: str, asked: Looking) -> Record
     except (ConfigError, IndexError):
         run = None
     kept = _kept(wanted) if run is None else _kept_of(run)
-    if kept is not None and (records := _records(kept, needed=run is None)) is not None:
+    if kept is not None and (records := _records(kept, path, needed=run is None)) is not None:
         return _whole(Recorded(kept.id, kept.title, records, run, kept), path)
     if run is None:
         known = ", ".join(one.id for one in chosen(journal, "all")[-5:]) or "none yet"
@@ -83,14 +83,18 @@ def _whole(found: Recorded, path: str) -> Recorded:
     return found
 
 
-def _records(kept: KeptRun, *, needed: bool) -> list[Record] | None:
+def _records(kept: KeptRun, path: str, *, needed: bool) -> list[Record] | None:
     """Return what is kept of a run's tasks; None where some of it is gone and the journal can tell it again."""
     try:
         return list(kept.records())
     except ConfigError:
         if needed:
             raise
-        return None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if needed:
+            told = f"{kept.folder}, of which something is damaged ({type(error).__name__}: {error})"
+            raise refuse(path, told, "a run whose files are as they were kept", "restore them from a copy") from error
+    return None
 
 
 def _kept(wanted: str) -> KeptRun | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.errors import TrackingError, refuse
 from qrt_runner.reports import Facts, Grid, Listing, Page, Section, Words, rendered
 from qrt_runner.runner.describing import JOB_TITLES, job_rows, task_section
-from qrt_runner.runner.numbering import headline_of, values_grid
+from qrt_runner.runner.numbering import headline_of, overview_grid, values_grid
 from qrt_runner.runner.overview import PLACES
 from qrt_runner.runner.picturing import drawn_anew, run_pictures, task_pictures
 from qrt_runner.runner.recalling import REMEDIES, recorded
@@ -154,14 +154,18 @@ def _glance(found: Recorded) -> list[Block]:
             record.title,
             "done" if record.state == "FINISHED" else "failed",
             headline_of(record),
-            record.tags.get("qrt.mitigation_applied") or "nothing",
-            record.tags.get("qrt.job_ids") or "-",
+            _listed(record.tags.get("qrt.mitigation_applied")) or "nothing",
+            _listed(record.tags.get("qrt.job_ids")) or "-",
             record.tags.get("qrt.session_id") or "none",
         )
         for record in records
     ]
     more = f", the first {len(rows)} of {len(found.records)}" if len(rows) < len(found.records) else ""
     return [Grid(f"Tasks{more}", titles, rows), *_jobs(records)]
+
+
+def _listed(words: str | None) -> str:
+    return (words or "").replace(",", ", ")
 
 
 def _jobs(records: Sequence[Record]) -> list[Block]:
@@ -188,7 +192,7 @@ def _overviews(found: Recorded) -> list[Block]:
         file = found.kept.folder / place
         if file.suffix == ".csv" and file.is_file():
             titles, *rows = csv.reader(io.StringIO(file.read_text(encoding="utf-8")))
-            blocks.append(Grid(file.stem.replace("_", " ").capitalize(), titles, rows))
+            blocks.append(overview_grid(file.stem.replace("_", " ").capitalize(), titles, rows))
     return blocks
 
 
