@@ -64,13 +64,15 @@ class Table:
 
     def lines(self, draw: Draw) -> list[str]:
         """Return it as lines for a terminal."""
-        rows = list(self.rows)
-        if len(rows) > _MOST_ROWS:
-            order = range(len(rows))
-            best = sorted(order, key=lambda index: -self.weights[index]) if self.weights else order
-            rows = [rows[index] for index in sorted(best[:_MOST_ROWS])]
+        rows = self.most(_MOST_ROWS)
         more = [f"and {len(self.rows) - len(rows)} more"] if len(rows) < len(self.rows) else []
         return ["", *self.words, *(draw(self.titles, rows) if rows else []), *more]
+
+    def most(self, count: int) -> list[Row]:
+        """Return so many rows at most: those that differ the most, in their order."""
+        order = range(len(self.rows))
+        best = sorted(order, key=lambda index: -self.weights[index]) if self.weights else order
+        return [self.rows[index] for index in sorted(best[:count])]
 
 
 def tables_of(contrast: Contrast) -> list[Table]:

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from qrt_runner.reports import Grid, Page, Section, Words
+from qrt_runner.runner.numbering import MOST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ def page_of(runs: Sequence[Recorded], contrasts: Sequence[Sequence[Table]]) -> P
 
     Args:
         runs: The first, then those that it is compared with.
-        contrasts: What is told of each pair, all rows of it.
+        contrasts: What is told of each pair.
     """
     pairs = [_pair(run, tables) for run, tables in zip(runs[1:], contrasts, strict=True)]
     lead = "What changed from the first of these runs to each other one: results beyond their errors, calibration, "
@@ -53,9 +54,10 @@ def _blocks(tables: Iterable[Table]) -> list[Block]:
     for table in tables:
         blocks += [Words(words) for words in table.words]
         if table.rows:
-            blocks.append(Grid(_caption(table), table.titles, table.rows))
+            blocks.append(Grid(_caption(table), table.titles, table.most(MOST_ROWS)))
     return blocks
 
 
 def _caption(table: Table) -> str:
-    return f"{table.heading.capitalize()} of the first and the second run"
+    more = f", the {MOST_ROWS} of {len(table.rows)} rows that differ the most; comparison.md has all"
+    return f"{table.heading.capitalize()} of both runs" + (more if len(table.rows) > MOST_ROWS else "")

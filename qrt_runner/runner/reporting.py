@@ -129,6 +129,7 @@ def _asked(found: Recorded) -> list[Block]:
         pairs.append(("began", datetime.fromtimestamp(found.kept.started_ms / 1000, UTC).isoformat(timespec="seconds")))
     if found.kept is not None:
         pairs.append(("MLflow experiment", found.kept.experiment))
+        pairs += [("MLflow run", found.kept.parent)] if found.kept.parent else []
         pairs += [("replay of run", found.kept.replay_of)] if found.kept.replay_of else []
         pairs += [(name, f"{value:.6g}") for name, value in found.kept.spent.items()]
     return [Facts(pairs), *_repeated(found)]
