@@ -47,7 +47,7 @@ def task_section(record: Record, pictures: Sequence[Picture]) -> Section:
         _asked(record, results),
         _where(record),
         _numbers(record, results, pictures),
-        _mitigation(results.get("mitigation", {})),
+        _mitigation(results),
         _price(record, results),
         _calibration(record),
         _sizes(record),
@@ -116,9 +116,11 @@ def _in_order(row: Mapping[str, Any], first: Sequence[str]) -> dict[str, Any]:
     return start if len(start) == len(row) else {**start, **row}
 
 
-def _mitigation(ledger: Mapping[str, Any]) -> Section:
+def _mitigation(results: Mapping[str, Any]) -> Section:
+    ledger = results.get("mitigation", {})
     applied, ignored = ledger.get("applied") or [], ledger.get("ignored") or {}
     pairs = [("asked for", str(ledger.get("requested", "-"))), ("applied", ", ".join(applied) or "nothing")]
+    pairs += [("noise", str(results["noise_model"]))] if results.get("noise_model") else []
     blocks: list[Block] = [Facts(pairs)]
     if ignored:
         blocks.append(Grid("Ignored, as it did nothing", ("technique", "reason"), [*map(list, ignored.items())]))

@@ -6,6 +6,7 @@ journal has the run and the points are few.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.errors import QrtError
@@ -86,6 +87,9 @@ def _shown(record: Record, stem: str) -> str:
     """Return the numbers that a figure shows."""
     if stem == "counts":
         return counts_in_words(record)
+    if stem == "noise_model":
+        layers = json.loads(record.artifacts.get("noise_model.json", b"{}")).get("layers", [])
+        return "; ".join(f"gamma of layer {place} is {one['gamma']:.4g}" for place, one in enumerate(layers, 1))
     rows = list(rows_of(record))
     if stem.startswith(_ZNE):
         own = stem.removeprefix(_ZNE)
