@@ -379,3 +379,16 @@ def test_a_keyboard_reaches_the_content_and_what_is_folded(tmp_path: Path) -> No
         assert opened.execute_script(focused) == "SUMMARY"
         ActionChains(opened).send_keys(Keys.ENTER).perform()
         assert opened.execute_script("return document.querySelector('details').open")
+
+
+def test_on_paper_what_is_folded_is_open(tmp_path: Path) -> None:
+    """Paper has no keys: nothing of a report is left out there, while on a screen it waits."""
+    page = tmp_path / "page.html"
+    page.write_bytes(rendered(Page("Title", "Lead", [Section("Folded", [Words("inside")], folded=True)])))
+    with browser() as opened:
+        opened.get(page.as_uri())
+        inside = "return document.querySelector('details p').checkVisibility()"
+        assert not opened.execute_script(inside)
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert opened.execute_script(inside)
+        assert not opened.execute_script("return document.querySelector('nav').checkVisibility()")
