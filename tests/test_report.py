@@ -147,7 +147,7 @@ def test_a_run_is_told_on_one_page(command: Callable[..., Ended], store: MlflowC
 
 def test_figures_are_those_that_were_drawn_with_their_numbers(command: Callable[..., Ended]) -> None:
     """The very bytes that are kept, and what they show in words."""
-    done(command("circuit=bell", "backend=aer", "mode=sampler", *QUIET))
+    done(command("circuit=bell", "backend=aer", "mode=sampler", "mode.shots=1024"))
     done(command("action=report", "tracking=off"))
     images = {image["alt"].partition(" of ")[0]: image for image in seen().all("img")}
     assert set(images) == {"Counts", "Expectation values"}
