@@ -343,19 +343,18 @@ def test_a_real_browser_shows_it_to_everybody_and_asks_nobody(command: Callable[
         )
         done(command("action=report", "tracking=off"))
         file = written().absolute()
-        for scheme in ("light", "dark"):
-            for name, size in (("phone", PHONE), ("desk", DESK)):
-                sized(opened, size)
-                looking(opened, color_scheme=scheme)
-                opened.get(file.as_uri())
-                assert asked_for(opened) == [file.as_uri()]
-                widths = opened.execute_script("return [...document.images].map(one => one.naturalWidth)")
-                assert len(widths) >= 4
-                assert all(widths)
-                wide = "return document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
-                assert opened.execute_script(wide) <= 0, (name, scheme)
-                kept_screenshot(opened, f"report-{name}-{scheme}", tmp_path / "screenshots")
-                assert barriers(opened) == []
+        for scheme, name, size in (("light", "phone", PHONE), ("dark", "desk", DESK)):
+            sized(opened, size)
+            looking(opened, color_scheme=scheme)
+            opened.get(file.as_uri())
+            assert asked_for(opened) == [file.as_uri()]
+            widths = opened.execute_script("return [...document.images].map(one => one.naturalWidth)")
+            assert len(widths) >= 4
+            assert all(widths)
+            wide = "return document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+            assert opened.execute_script(wide) <= 0, (name, scheme)
+            kept_screenshot(opened, f"report-{name}-{scheme}", tmp_path / "screenshots")
+            assert barriers(opened) == []
         assert complaints(opened) == []
         printed = opened.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
         assert base64.b64decode(printed["data"]).startswith(b"%PDF")
