@@ -39,6 +39,7 @@ ORDER = (
     "execution",
     "analysis",
     "plots",
+    "reports",
     "tracking",
     "runner",
     "launcher",
@@ -67,6 +68,7 @@ KNOWN_BY = {
     "sqlalchemy": {"tracking"},
     "sqlite3": {"journal", "rehearsal", "tracking"},
     "matplotlib": {"plots"},
+    "jinja2": {"reports"},
 }
 """Who may import which outside world, from the table's last column; `the above` passes what is above on."""
 

@@ -59,7 +59,7 @@ def workplace(tmp_path):
 
 def needed(line: str) -> list[tuple[str, ...]]:
     """Return the commands that must have run before one that is about earlier runs."""
-    if any(f"action={action}" in line for action in ("collect", "cancel", "replay")):
+    if any(f"action={action}" in line for action in ("collect", "cancel", "replay", "report")):
         return [()]
     if "action=compare" in line:
         return [("seed=1",), ("seed=2",)]

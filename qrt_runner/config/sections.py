@@ -223,6 +223,12 @@ class Compare(Section):
     kind: Literal["compare"]
 
 
+class Report(Section):
+    """The command writes all that is kept of a run into one HTML file."""
+
+    kind: Literal["report"]
+
+
 class ShowCache(Section):
     """The command shows the transpiled circuits that are kept on disk."""
 
@@ -232,7 +238,7 @@ class ShowCache(Section):
 
 
 Action = Annotated[
-    Run | Submit | Foresee | Status | Collect | Cancel | Replay | Compare | ShowCache, Discriminator("kind")
+    Run | Submit | Foresee | Status | Collect | Cancel | Replay | Compare | Report | ShowCache, Discriminator("kind")
 ]
 
 

@@ -1,4 +1,4 @@
-"""What is done about earlier runs: status, collect, cancel, replay, compare; knows the modules above it.
+"""What is done about earlier runs: status, collect, cancel, replay, compare, report; knows the modules above it.
 
 It prints nothing: it returns what is to be said.
 """
@@ -18,6 +18,7 @@ from qrt_runner.runner.collecting import Looking, collect
 from qrt_runner.runner.comparing import compare
 from qrt_runner.runner.reconciling import reconcile_dead
 from qrt_runner.runner.replaying import replay
+from qrt_runner.runner.reporting import report
 from qrt_runner.runner.showing import shown_status
 
 if TYPE_CHECKING:
@@ -91,12 +92,17 @@ def _compare(document: Document, journal: Journal, asked: Looking) -> Acted:
     return Acted(compare(journal, document.runs, asked))
 
 
+def _report(_: Document, journal: Journal, asked: Looking) -> Acted:
+    return Acted(*report(journal, asked))
+
+
 _ACTS: Final[dict[str, Act]] = {
     "collect": _collect,
     "cancel": _cancel,
     "status": _status,
     "replay": _replay,
     "compare": _compare,
+    "report": _report,
 }
 
 

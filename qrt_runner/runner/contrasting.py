@@ -59,21 +59,26 @@ class Table:
     weights: Sequence[float] = field(default_factory=list)
     """How much each row matters; empty where all do alike."""
 
+    heading: str = "runs"
+    """What a page calls it."""
+
     def lines(self, draw: Draw) -> list[str]:
         """Return it as lines for a terminal."""
-        rows = list(self.rows)
-        if len(rows) > _MOST_ROWS:
-            order = range(len(rows))
-            best = sorted(order, key=lambda index: -self.weights[index]) if self.weights else order
-            rows = [rows[index] for index in sorted(best[:_MOST_ROWS])]
+        rows = self.most(_MOST_ROWS)
         more = [f"and {len(self.rows) - len(rows)} more"] if len(rows) < len(self.rows) else []
         return ["", *self.words, *(draw(self.titles, rows) if rows else []), *more]
+
+    def most(self, count: int) -> list[Row]:
+        """Return so many rows at most: those that differ the most, in their order."""
+        order = range(len(self.rows))
+        best = sorted(order, key=lambda index: -self.weights[index]) if self.weights else order
+        return [self.rows[index] for index in sorted(best[:count])]
 
 
 def tables_of(contrast: Contrast) -> list[Table]:
     """Return all that is told of two runs."""
     results = [_values(contrast.values), _counts(contrast.counts)]
-    results += [] if any(results) else [Table([_NOTHING])]
+    results += [] if any(results) else [Table([_NOTHING], heading="results")]
     drifted = [_drift(one) for one in contrast.drifts]
     besides = [_changes("config", contrast.config, contrast.tasks), _changes("versions", contrast.versions, 0)]
     return [_heading(contrast), *(table for table in (*results, *drifted, *besides) if table is not None)]
@@ -147,7 +152,7 @@ def _values(found: Sequence[ValueDifference]) -> Table | None:
     untold = sum(math.isnan(one.found.sigmas) for one in found)
     words += f" ({untold} have no finite one)" if untold else ""
     weights = [0.0 if math.isnan(one.found.sigmas) else abs(one.found.sigmas) for one in found]
-    return Table([f"{words}; {_by_chance(len(found) - untold)}"], titles, rows, weights)
+    return Table([f"{words}; {_by_chance(len(found) - untold)}"], titles, rows, weights, "expectation values")
 
 
 def _counts(found: Sequence[CountsDifference]) -> Table | None:
@@ -173,14 +178,14 @@ def _counts(found: Sequence[CountsDifference]) -> Table | None:
     )
     titles = ("task", "parameters", "shots", "total variation", "expected", "Hellinger", "expected", "chance")
     weights = [-one.variation.chance for one in found]
-    return Table([f"{words}; {_by_chance(len(found))}"], (*titles, "significant"), rows, weights)
+    return Table([f"{words}; {_by_chance(len(found))}"], (*titles, "significant"), rows, weights, "counts")
 
 
 def _drift(drift: Drift) -> Table:
     if not all(drift.recorded):
         place = "second" if drift.recorded[0] else "first"
         told = f"the {place} run recorded no calibration of {drift.backends[drift.recorded.index(False)]}"
-        return Table([f"T1, T2, readout and two-qubit errors: {told}"])
+        return Table([f"T1, T2, readout and two-qubit errors: {told}"], heading="calibration")
     names = " and then ".join(
         f"{name}, calibrated {date}" for name, date in zip(drift.backends, drift.dates, strict=True)
     )
@@ -192,18 +197,20 @@ def _drift(drift: Drift) -> Table:
         for change in drift.changes
     ]
     weights = [abs(change.relative or 0.0) for change in drift.changes]
-    return Table(words, ("calibration", "first", "second", "change"), rows, weights)
+    return Table(words, ("calibration", "first", "second", "change"), rows, weights, "calibration")
 
 
 def _changes(what: str, changes: Sequence[Change], tasks: int) -> Table | None:
     if not changes:
-        return Table([f"{what}: the same"])
+        return Table([f"{what}: the same"], heading=what)
     rows = [
         (change.what, shown(change.first), shown(change.second), f"{change.tasks}" if tasks else "")
         for change in changes
     ]
     titles = (what, "first", "second", "tasks")
-    return Table([], titles, rows) if tasks else Table([], titles[:-1], [row[:-1] for row in rows])
+    if tasks:
+        return Table([], titles, rows, heading=what)
+    return Table([], titles[:-1], [row[:-1] for row in rows], heading=what)
 
 
 def _sets(found: Sequence[Set]) -> list[str]:

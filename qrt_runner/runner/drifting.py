@@ -109,7 +109,7 @@ def version_changes(first: Iterable[Record], second: Iterable[Record]) -> list[C
 
 
 def _drift(backends: tuple[str, str], first: Mapping[str, Any], second: Mapping[str, Any]) -> Drift:
-    ours, theirs = _told(first), _told(second)
+    ours, theirs = properties_of(first), properties_of(second)
     both = [name for name in ours if name in theirs]
     changes = tuple(
         Change(name, ours[name][0], theirs[name][0], ours[name][1]) for name in both if ours[name] != theirs[name]
@@ -127,7 +127,7 @@ def _either(first: Any, second: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     return (first, second), (second, first)
 
 
-def _told(calibration: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
+def properties_of(calibration: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
     """Return value and unit of what is compared, by qubit or gate and name."""
     found: dict[str, tuple[float, str]] = {}
     for qubit, properties in calibration["qubits"].items():

@@ -1,0 +1,213 @@
+"""Reports a run as a page, for whoever has neither MLflow nor this package; knows the modules above it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from qrt_runner.errors import TrackingError, refuse
+from qrt_runner.reports import Facts, Grid, Listing, Page, Section, Words, rendered
+from qrt_runner.runner.describing import JOB_TITLES, job_rows, task_section
+from qrt_runner.runner.numbering import headline_of, overview_grid, values_grid
+from qrt_runner.runner.overview import PLACES
+from qrt_runner.runner.picturing import drawn_anew, run_pictures, task_pictures
+from qrt_runner.runner.recalling import REMEDIES, recorded
+from qrt_runner.tracking import swept_rows, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qrt_runner.journal import Journal
+    from qrt_runner.reports import Block
+    from qrt_runner.runner.collecting import Looking
+    from qrt_runner.runner.picturing import Drawn
+    from qrt_runner.runner.recalling import Recorded
+    from qrt_runner.tracking import Record
+
+_PATH: Final = "run"
+_ARTIFACT: Final = "report.html"
+_MOST_IN_FULL: Final = 24
+_MOST_TASKS: Final = 1000
+"""So many tasks are told in full, and in a line each; those that failed always in full, up to the same bound."""
+
+
+def report(journal: Journal, asked: Looking) -> tuple[list[str], list[str], int]:
+    """Write a run's report into a file, and log that to MLflow where the run is.
+
+    Args:
+        journal: Where runs are written down.
+        asked: Which run, where to write, and whom to tell.
+
+    Returns:
+        What is to be said, what went wrong, and the exit code.
+
+    Raises:
+        ConfigError: Where there is no such run, or none of its tasks has ended.
+    """
+    if asked.wanted == "all":
+        raise refuse(_PATH, "all, for a report", "latest, or the id or folder of one run", REMEDIES[_PATH])
+    found = recorded(journal, asked.wanted, _PATH, asked)
+    full = _in_full(found.records)
+    drawn, troubles = drawn_anew(journal, found, [record.key for record in full])
+    try:
+        content = rendered(_page(found, full, drawn, _left(journal, found)))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        given = f"{found.id}, of which something that was kept is damaged ({type(error).__name__}: {error})"
+        raise refuse(_PATH, given, "a run whose files are as they were kept", "restore them from a copy") from error
+    file = asked.folder / f"report-{found.id}.html"
+    write_private(file, content)
+    lines = [f"The report of run {found.id} is in {file}"]
+    try:
+        lines += _logged(journal, found, asked, content)
+    except TrackingError as error:
+        return lines, [*troubles, str(error)], error.exit_code
+    return lines, troubles, 0
+
+
+def _logged(journal: Journal, found: Recorded, asked: Looking, content: bytes) -> list[str]:
+    runs = _mlflow_runs(journal, found)
+    if asked.tracking.kind == "off" or not runs:
+        return []
+    from qrt_runner.tracking.attaching import attach
+
+    remedy = f"The report is written; log it with: python -m qrt_runner action=report run={found.id}"
+    for run in runs:
+        attach(run, {_ARTIFACT: content}, asked.tracking.uri, remedy)
+    return [f"and in MLflow as {_ARTIFACT} of run {', '.join(runs)}"]
+
+
+def _mlflow_runs(journal: Journal, found: Recorded) -> list[str]:
+    """Return the MLflow run that tells of all tasks, else those of the tasks; none where it is not logged."""
+    if found.kept is not None:
+        return [found.kept.parent] if found.kept.parent else list(found.kept.logged.values())
+    assert found.run is not None
+    if found.run.parent:
+        return [found.run.parent]
+    return [task.mlflow_run for task in journal.tasks(found.run.id) if task.mlflow_run]
+
+
+def _in_full(records: Sequence[Record]) -> list[Record]:
+    failed = [record for record in records if record.state != "FINISHED"][:_MOST_IN_FULL]
+    keys = {record.key for record in (*records[:_MOST_IN_FULL], *failed)}
+    return [record for record in records if record.key in keys]
+
+
+def _left(journal: Journal, found: Recorded) -> int:
+    """Return how many tasks have not ended yet."""
+    return max(0, len(journal.tasks(found.run.id)) - len(found.records)) if found.run is not None else 0
+
+
+def _page(found: Recorded, full: Sequence[Record], drawn: Drawn, left: int) -> Page:
+    records = found.records
+    failed = sum(record.state != "FINISHED" for record in records)
+    backends = ", ".join(dict.fromkeys(record.tags["qrt.backend"] for record in records))
+    counted = "1 task" if len(records) == 1 else f"{len(records)} tasks"
+    lead = [f"{counted} on {backends}, {failed} failed." if failed else f"{counted} on {backends}."]
+    lead += [f"{left} more are not done yet."] if left else []
+    tasks = [task_section(record, task_pictures(record, drawn.get(record.key, {}))) for record in full]
+    told: list[Block] = []
+    if len(full) < len(records):
+        told.append(Words(f"{len(full)} of {len(records)} tasks in full, those that failed among them."))
+    sections = [
+        Section("What was asked", _asked(found)),
+        Section("At a glance", _glance(found)),
+        *_together(found),
+        Section("Tasks", told, tasks),
+        Section("Versions", [_versions(records)]),
+    ]
+    return Page(f"{found.title}, run {found.id}", " ".join(lead), sections)
+
+
+def _asked(found: Recorded) -> list[Block]:
+    pairs = [("run", found.id), ("title", found.title)]
+    if found.run is not None:
+        pairs += [("began", found.run.began), ("on machine", found.run.host)]
+    elif found.kept is not None:
+        pairs.append(("began", datetime.fromtimestamp(found.kept.started_ms / 1000, UTC).isoformat(timespec="seconds")))
+    if found.kept is not None:
+        pairs.append(("MLflow experiment", found.kept.experiment))
+        pairs += [("MLflow run", found.kept.parent)] if found.kept.parent else []
+        pairs += [("replay of run", found.kept.replay_of)] if found.kept.replay_of else []
+        pairs += [(name, f"{value:.6g}") for name, value in found.kept.spent.items()]
+    return [Facts(pairs), *_repeated(found)]
+
+
+def _repeated(found: Recorded) -> list[Block]:
+    if found.run is not None and found.run.command:
+        return [Words("The command that repeats it:"), Listing("The command that repeats it", found.run.command)]
+    if found.kept is not None and found.kept.replay_of:
+        command = f"python -m qrt_runner action=replay run={found.kept.replay_of}"
+        return [Words("The command that repeats it:"), Listing("The command that repeats it", command)]
+    return [Words("With which words it was begun is not in this journal; the configs below tell what they composed.")]
+
+
+def _glance(found: Recorded) -> list[Block]:
+    records = found.records[:_MOST_TASKS]
+    swept = list(dict.fromkeys(name for record in records for name in record.swept))
+    titles = ("task", *swept, "title", "state", "headline number", "applied", "job id", "session id")
+    rows = [
+        (
+            record.key,
+            *(record.swept.get(name, "-") for name in swept),
+            record.title,
+            "done" if record.state == "FINISHED" else "failed",
+            headline_of(record),
+            _listed(record.tags.get("qrt.mitigation_applied")) or "nothing",
+            _listed(record.tags.get("qrt.job_ids")) or "-",
+            record.tags.get("qrt.session_id") or "none",
+        )
+        for record in records
+    ]
+    more = f", the first {len(rows)} of {len(found.records)}" if len(rows) < len(found.records) else ""
+    return [Grid(f"Tasks{more}", titles, rows), *_jobs(records)]
+
+
+def _listed(words: str | None) -> str:
+    return (words or "").replace(",", ", ")
+
+
+def _jobs(records: Sequence[Record]) -> list[Block]:
+    """Return the jobs of all tasks, each once."""
+    rows = dict.fromkeys(tuple(row) for record in records for row in job_rows(record))
+    return [Grid("Jobs", JOB_TITLES, [list(row) for row in rows])] if rows and len(records) > 1 else []
+
+
+def _together(found: Recorded) -> list[Section]:
+    """Return what tells of all tasks beside each other; nothing where there is but one."""
+    blocks: list[Block] = [*run_pictures(found), *_overviews(found)]
+    rows: list[dict[str, Any]] = [row for record in found.records for row in swept_rows(record)]
+    if len(found.records) > 1 and rows:
+        blocks.append(values_grid("Numbers of all tasks, each with its standard error in brackets", rows))
+    return [Section("All tasks together", blocks)] if blocks else []
+
+
+def _overviews(found: Recorded) -> list[Block]:
+    """Return the tables that put the tasks beside each other, where the run was asked for them."""
+    if found.kept is None:
+        return []
+    blocks: list[Block] = []
+    for place in PLACES:
+        file = found.kept.folder / place
+        if file.suffix == ".csv" and file.is_file():
+            titles, *rows = csv.reader(io.StringIO(file.read_text(encoding="utf-8")))
+            blocks.append(overview_grid(file.stem.replace("_", " ").capitalize(), titles, rows))
+    return blocks
+
+
+def _versions(records: Sequence[Record]) -> Block:
+    texts = [record.artifacts[name] for record in records if (name := "environment.json") in record.artifacts]
+    told = json.loads(texts[0]) if texts else {}
+    if len(told) <= 1:
+        return Words("Computed again from the journal, which does not tell with which versions it ran.")
+    git = told.get("git") or {}
+    pairs = [
+        ("python", str(told.get("python"))),
+        ("platform", str(told.get("platform"))),
+        ("seed", str(told.get("seed"))),
+        *((name, str(version)) for name, version in told.get("packages", {}).items() if version),
+        *((f"git {name}", str(value)) for name, value in git.items()),
+    ]
+    return Facts(pairs)
