@@ -79,7 +79,7 @@ class SetCost:
 
     def load(self, sets: int) -> Load:
         """Return what so many sets are for a job."""
-        return Load(sets * self.circuits, self.shots, None if self.multiplied else 1.0)
+        return Load(sets * self.circuits, self.shots, None if self.multiplied else 1.0, self.randomizations)
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,18 @@ class Load:
     overhead: float | None = 1.0
     """By how much PEC multiplies the randomizations, which is gamma squared; None while the noise is not known."""
 
+    randomizations: int = 1
+    """Of each circuit, before PEC multiplies them; 1 in plans of earlier versions."""
+
     @property
     def executions(self) -> int:
         """All circuits times their shots."""
         return self.circuits * self.shots
 
     def times(self, overhead: float) -> Load:
-        """Return what it is with PEC's randomizations."""
-        return Load(math.ceil(self.circuits * overhead), self.shots, overhead)
+        """Return what it is with PEC's randomizations, each parameter set and basis by itself."""
+        each = self.randomizations
+        return Load(self.circuits // each * math.ceil(each * overhead), self.shots, overhead, each)
 
 
 @dataclass(frozen=True)

@@ -52,15 +52,15 @@ class Explaining:
         """Tell what tasks have in common, and is done once."""
         tasks, programs = len(self.plan.tasks), len(self.plan.programs)
         if programs < tasks:
-            yield f"{tasks} tasks run {counted(programs, 'program')}, each lowered once"
+            yield f"{tasks:,} tasks run {counted(programs, 'program')}, each lowered once"
         shares = Counter((place.job, place.pub) for task in self.plan.tasks for place in task.places)
         for (index, pub), count in sorted(shares.items()):
             if count > 1:
                 sets = counted(len(self.plan.jobs[index].submission.pubs[pub].values), "parameter set")
-                yield f"job {index + 1}, PUB {pub + 1}: {sets} of {count} tasks with equal circuit and observables"
+                yield f"job {index + 1}, PUB {pub + 1}: {sets} of {count:,} tasks with equal circuit and observables"
         for job in self.plan.jobs:
             if len(job.asked) > 1:
-                yield f"job {job.index + 1}: {len(job.asked)} PUBs of equal mode, options and shots"
+                yield f"job {job.index + 1}: {len(job.asked):,} PUBs of equal mode, options and shots"
             if job.calibrated:
                 qubits = counted(len(job.calibrated), "qubit")
                 yield f"job {job.index + 1}: and the readout calibration (m3) of {qubits}, in the same job"

@@ -66,4 +66,4 @@ def _calibration_shots(job: Job) -> int:
 
 def _circuits(sets: int, cost: SetCost, load: Load) -> int:
     """Return the circuits of some parameter sets of a PUB."""
-    return math.ceil(sets * cost.circuits * (load.overhead or 1.0))
+    return sets * cost.noise_factors * cost.bases * math.ceil(cost.randomizations * (load.overhead or 1.0))

@@ -41,7 +41,7 @@ def fitted(rows: Sequence[Cells], what: str, most: int | None) -> list[str]:
     if most is not None and len(rows) > 1 and _wide(titles, shown) > most:
         same = [title for title in titles[1:] if len({row[title] for row in rows}) == 1]
         titles = [title for title in titles if title not in same]
-        told = ", ".join(f"{title} {rows[0][title]}" for title in same)
+        told = "; ".join(f"{title} {rows[0][title]}" for title in same)
         lines += wrapped(f"all {len(rows)} {what}: {told}", most) if same else []
     for block in _blocks(titles, shown, most):
         lines += tabled(block, [[row[title] or "-" for title in block] for row in shown])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qrt_runner.config import Foresee
 from qrt_runner.errors import AccessError
 from qrt_runner.journal import Journal
-from qrt_runner.plan import compile_plan, counted
+from qrt_runner.plan import compile_plan, counted, task_keys
 from qrt_runner.runner.dry_running import dry_run
 from qrt_runner.runner.foreseen import Foreseen
 from qrt_runner.runner.foreseen_cells import number_told
@@ -53,6 +53,8 @@ def foresee(request: Request, announce: Callable[[str], None]) -> Foreseen:
         notes = [f"fails: point {one.point.index}: {one.error.mistakes[0]}" for one in failing]
         if plan.left_out:
             notes.append(f"{counted(len(plan.left_out), 'task')} would take results from earlier runs (reuse=true)")
+        if known is None and plan.tasks and (found := len(journal.equal_tasks(task_keys(plan)))):
+            notes.append(f"of {counted(found, 'task')} there are results in earlier runs: reuse=true would take them")
         if earlier is not None:
             notes += _carried_on(journal, earlier)
     action, exit_code = request.points[0].experiment.document.action, outcome.exit_code or int(bool(failing))
@@ -70,11 +72,11 @@ def _carried_on(journal: Journal, run: RunEntry) -> Iterator[str]:
     done, there = states.count("done"), states.count("submitted")
     told = f"{done} of {counted(len(states), 'job')} done"
     if there:
-        told += f", {there} submitted already"
+        told += f", {there} submitted"
     yield f"run {run.id} of the same command is not over: action=run would carry on with it ({told})"
     if seconds.left_s and done + there:
         to_go = sum(job.expected_s for job in journal.jobs(run.id) if job.state not in ("done", "submitted"))
-        yield f"left of it: {number_told(seconds.left_s)} s by the formula, {number_told(to_go)} s of it not submitted"
+        yield f"left of it: {number_told(seconds.left_s)} s expected, {number_told(to_go)} s of them to be submitted"
 
 
 def _over(request: Request, foreseen: Foreseen) -> Iterator[str]:

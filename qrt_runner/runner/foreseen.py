@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -42,19 +43,20 @@ class Foreseen:
 
     @cached_property
     def programs(self) -> list[Row]:
-        """One row for each program: its size before and after it was lowered."""
-        users = [task.program for task in self.plan.tasks]
-        names = {id(task.program): task.logical.circuit.name for task in self.plan.tasks}
+        """One row for each program that is run: its size before and after it was lowered."""
+        users = Counter(id(task.program) for task in self.plan.tasks)
+        names = {id(task.program): task.point.experiment.tasks[task.name].circuit.name for task in self.plan.tasks}
+        used = [program for program in self.plan.programs if id(program) in users]
         return [
             {
                 "program": number,
                 "circuit": names.get(id(program), program.circuit.name),
                 "backend": program.device.name,
-                "tasks": sum(one is program for one in users),
+                "tasks": users[id(program)],
                 "qubits": program.circuit.num_qubits,
                 **program.sizes,
             }
-            for number, program in enumerate(self.plan.programs, 1)
+            for number, program in enumerate(used, 1)
         ]
 
     @cached_property
@@ -134,13 +136,13 @@ class Foreseen:
         yield from _cut("merged", [*self.explaining.merged()])
         yield from _cut("split", [*self.explaining.split()])
         yield from _cut("not known yet", [*self.explaining.unknown()])
-        yield from _cut("group", [f"{group.index + 1}, {_group(group)}" for group in self.plan.groups])
+        yield from _cut("group", [_group(group) for group in self.plan.groups])
         yield from _cut("too large", [*self.explaining.beyond()])
 
     def totals(self) -> Iterator[str]:
         """Tell what all of it comes to."""
         plan, total = self.plan, self.total
-        things = {"task": plan.tasks, "program": plan.programs, "job": plan.jobs, "group": plan.groups}
+        things = {"task": plan.tasks, "program": self.programs, "job": plan.jobs, "group": plan.groups}
         yield ", ".join(counted(len(found), name) for name, found in things.items())
         if not plan.jobs:
             return
@@ -217,8 +219,10 @@ def _cut(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _group(group: Any) -> str:
-    numbers = ", ".join(str(index + 1) for index in group.jobs)
-    return f"{group.asked.kind} of {'job' if len(group.jobs) == 1 else 'jobs'} {numbers}{group.reason}"
+    kind, numbers = group.asked.kind, ", ".join(str(index + 1) for index in group.jobs)
+    charged = "; what it waits between jobs is charged, and not in these seconds" if kind == "dedicated" else ""
+    held = f"{'job' if len(group.jobs) == 1 else 'jobs'} {numbers}"
+    return f"{kind} {group.index + 1} holds {held}{group.reason}{charged}"
 
 
 def _finite(seconds: float | None) -> float | None:
