@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from composing import circuit_file, outcome_of, plan_of, point_of
-from watching import QUIET, rehearsal, watched
+from composing import circuit_file, foreseen, outcome_of, plan_of, point_of
+from watching import QUIET, watched
 
 import qrt_runner
 from qrt_runner.config import Experiment
 from qrt_runner.journal import Journal
 from qrt_runner.plan import Explaining
 from qrt_runner.runner.columns import fitted
-from qrt_runner.runner.foreseeing import foresee
-from qrt_runner.runner.outcome import Request
 from qrt_runner.runner.predicting import Foretold, History, with_predictions
 from qrt_runner.tracking import find_kept
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from qrt_runner.rehearsal import Rehearsal
-    from qrt_runner.runner.foreseen import Foreseen
-
 TURN = ("turn", "circuit = QuantumCircuit(1)\ncircuit.ry(Parameter('theta'), 0)", "'z': 'Z', 'x': 'X'")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    """Return a rehearsal service."""
-    with rehearsal(tmp_path_factory.mktemp("served") / "store") as running:
-        yield running
-
-
-def foreseen(*points: tuple[str, ...] | list[str]) -> Foreseen:
-    """Return what several points would run, each given by its overrides."""
-    asked = tuple(point_of(overrides, index) for index, overrides in enumerate(points))
-    tracking = asked[0].experiment.document.tracking
-    return foresee(Request(asked, Path("results"), tracking, grouped=len(points) > 1), lambda _: None)
 
 
 def of_ghz(*words: str) -> list[str]:

@@ -9,20 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from composing import circuit_file, outcome_of
+from composing import circuit_file, foreseen, outcome_of
 from qiskit_ibm_runtime.fake_provider.local_service import QiskitRuntimeLocalService
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
-from test_foreseeing import foreseen
-from watching import rehearsal, watched
+from watching import watched
 
 from qrt_runner.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from watching import Watched
 
-    from qrt_runner.rehearsal import Rehearsal
 
 TURN = (
     "turn",
@@ -35,13 +31,6 @@ TAGS = 120
 
 COUNTING = ("none", "twirl", "dd", "m3")
 ESTIMATING = ("none", "twirl", "dd", "trex", "zne", "suppression_trex", "level_1", "level_2")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    """Return a rehearsal service."""
-    with rehearsal(tmp_path_factory.mktemp("served") / "store") as running:
-        yield running
 
 
 def point(mode: str, mitigation: str, *words: str, shots: int = 64, sets: int = 1) -> list[str]:

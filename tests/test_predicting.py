@@ -8,28 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from composing import outcome_of, plan_of
-from test_foreseeing import foreseen
-from watching import rehearsal, watched
+from composing import foreseen, outcome_of, plan_of
+from watching import watched
 
 from qrt_runner.journal import SpentJob
 from qrt_runner.runner.predicting import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from qrt_runner.plan import Job
     from qrt_runner.rehearsal import Rehearsal
 
 T_2, T_3, T_22 = 2.919986, 2.353363, 1.717144
 """Quantiles of Student's t at 0.95, by its degrees of freedom, as tables have them."""
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    """Return a rehearsal service."""
-    with rehearsal(tmp_path_factory.mktemp("served") / "store") as running:
-        yield running
 
 
 @pytest.fixture

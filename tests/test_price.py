@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from composing import circuit_file, outcome_of, plan_of, point_of, result_of
-from watching import rehearsal, watched
+from watching import watched
 
 from qrt_runner.execution import Orders
 from qrt_runner.noise import Layer, LayerNoise, NoiseModel
@@ -286,13 +286,6 @@ def test_what_is_taken_from_another_run_has_cost_nothing():
 
 
 # --- on a service ---
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """Return a rehearsal service."""
-    with rehearsal(tmp_path_factory.mktemp("served") / "store") as running:
-        yield running
 
 
 def test_the_spent_stand_beside_the_estimated(served, tmp_path):
