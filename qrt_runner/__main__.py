@@ -149,13 +149,16 @@ def _run(composition: Composition, experiments: Mapping[int, Experiment], first:
 
 
 def _foresee(composition: Composition, experiments: Mapping[int, Experiment]) -> int:
-    """Print what would run and what it would cost."""
-    from qrt_runner.launcher import request_of
+    """Print what would run and what it would cost, and keep it for whatever reads JSON."""
+    from qrt_runner.launcher import for_owner_only, request_of
     from qrt_runner.launcher.saying import announce, say
     from qrt_runner.runner.foreseeing import foresee
+    from qrt_runner.runner.working import near
 
     foreseen = foresee(request_of(composition, experiments), announce)
-    say("".join(f"{line}\n" for line in foreseen.lines()))
+    say(f"{foreseen}\n")
+    with for_owner_only():
+        say(f"all of it in {near(foreseen.keep(composition.folder))}\n")
     return foreseen.exit_code or int(len(experiments) < len(composition.points))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qrt_runner.launcher import Composition
     from qrt_runner.results import TaskResult
     from qrt_runner.runner import Request
-    from qrt_runner.runner.foreseeing import Foreseen
+    from qrt_runner.runner.foreseen import Foreseen
 
 __all__ = ["Asked", "Results", "compose", "load", "plan", "run"]
 

@@ -27,7 +27,7 @@ class Price:
     """Quantum seconds on a device: its share of those of its jobs, what calibrates their readout included."""
 
     calibration_shots: int = 0
-    """Of what calibrates the readout (M3) in its jobs, for all tasks in them."""
+    """Of what calibrates the readout (M3, TREX) in its jobs, for all tasks in them."""
 
     learning_shots: int = 0
     """Of the jobs that learn the noise for it, and for others where there are some on the same layers."""

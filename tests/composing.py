@@ -16,6 +16,7 @@ from qrt_runner.launcher.stencils import yaml_of
 from qrt_runner.plan import compile_plan
 from qrt_runner.results import Point
 from qrt_runner.runner import Request, run
+from qrt_runner.runner.foreseeing import foresee
 from qrt_runner.runner.scattering import reference_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from qrt_runner.plan import Plan
     from qrt_runner.results import TaskResult
     from qrt_runner.runner import Outcome
+    from qrt_runner.runner.foreseen import Foreseen
 
 
 _IMPORTS = (
@@ -52,6 +54,13 @@ def outcome_of(*points: Sequence[str]) -> Outcome:
     tracking = asked[0].experiment.document.tracking
     request = Request(asked, Path("results").resolve(), tracking, grouped=len(points) > 1)
     return run(request, announce=lambda _: None, show=lambda *_: None)
+
+
+def foreseen(*points: Sequence[str]) -> Foreseen:
+    """Tell what several points would run, each given by its overrides; nothing is submitted."""
+    asked = tuple(point_of(overrides, index) for index, overrides in enumerate(points))
+    tracking = asked[0].experiment.document.tracking
+    return foresee(Request(asked, Path("results"), tracking, grouped=len(points) > 1), announce=lambda _: None)
 
 
 def result_of(*overrides: str) -> TaskResult:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from mlflow.tracking import MlflowClient
 
+    from qrt_runner.rehearsal import Rehearsal
+
 
 _ACCOUNT = ("QISKIT_IBM_TOKEN", "QISKIT_IBM_URL", "QISKIT_IBM_INSTANCE", "QISKIT_IBM_CHANNEL")
 
@@ -133,3 +135,12 @@ def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[st
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     yield ["backend=vendor", "backend.source=acme_fragile:get_backend"]
     sys.modules.pop("acme_fragile", None)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    """Return the rehearsal service of a module's tests, which `watched` looks at."""
+    from watching import rehearsal
+
+    with rehearsal(tmp_path_factory.mktemp("served") / "store") as running:
+        yield running

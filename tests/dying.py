@@ -121,7 +121,7 @@ def watch_words() -> None:
     from qrt_runner.tracking import keeping
 
     saying.say = _as_step("print", saying.say)
-    append = keeping._append  # noqa: SLF001 - there is no other way to tear a line
+    append = keeping.append
 
     def torn(file: Path, lines: list[str]) -> None:
         if _orders.get("step") == "tear" and _seen["tear"] + 1 == _orders["nth"]:
@@ -130,7 +130,7 @@ def watch_words() -> None:
             die()
         step("tear", lambda: append(file, lines))
 
-    keeping._append = torn  # noqa: SLF001 - as above
+    keeping.append = torn
 
 
 def main() -> None:

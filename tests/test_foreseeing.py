@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import math
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from composing import circuit_file, plan_of, point_of
-from watching import rehearsal, watched
+from composing import circuit_file, foreseen, outcome_of, plan_of, point_of
+from watching import QUIET, watched
 
+import qrt_runner
 from qrt_runner.config import Experiment
-from qrt_runner.journal import Journal, SpentJob
+from qrt_runner.journal import Journal
 from qrt_runner.plan import Explaining
-from qrt_runner.runner.foreseeing import Foreseen, foresee
-from qrt_runner.runner.outcome import Request
+from qrt_runner.runner.columns import fitted
 from qrt_runner.runner.predicting import Foretold, History, with_predictions
 from qrt_runner.tracking import find_kept
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from qrt_runner.rehearsal import Rehearsal
-
 TURN = ("turn", "circuit = QuantumCircuit(1)\ncircuit.ry(Parameter('theta'), 0)", "'z': 'Z', 'x': 'X'")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    """Return a rehearsal service."""
-    with rehearsal(tmp_path_factory.mktemp("served") / "store") as running:
-        yield running
-
-
-def foreseen(*points: tuple[str, ...] | list[str]) -> Foreseen:
-    """Return what several points would run, each given by its overrides."""
-    asked = tuple(point_of(overrides, index) for index, overrides in enumerate(points))
-    tracking = asked[0].experiment.document.tracking
-    return foresee(Request(asked, Path("results"), tracking, grouped=len(points) > 1), lambda _: None)
 
 
 def of_ghz(*words: str) -> list[str]:
@@ -63,12 +43,12 @@ def test_nothing_is_submitted_and_what_runs_is_what_was_told(served, command):
     assert ended.code == 0, ended.err
     assert (service.jobs(), service.sessions()) == ([], [])
     told = foreseen(words)
-    assert [(row["PUBs"], row["parameter sets"], row["circuits"], row["executions"]) for row in told.jobs] == [
+    assert [(row["pubs"], row["parameter_sets"], row["circuits"], row["executions"]) for row in told.jobs] == [
         (1, 3, 3, 300),
         (1, 3, 6, 384),
     ]
     seconds = [2 + 350e-6 * 300, 2 + 350e-6 * 384]
-    assert [row["estimated s"] for row in told.jobs] == pytest.approx(seconds)
+    assert [row["estimated_s"] for row in told.jobs] == pytest.approx(seconds)
     assert f"price {sum(seconds) * 1.6:.2f}" in ended.out
     assert service.jobs() == []
     ended = command(*words)
@@ -79,7 +59,7 @@ def test_nothing_is_submitted_and_what_runs_is_what_was_told(served, command):
         planned = journal.jobs(run.id)
         spent = [one.quantum_s for one in journal.submissions(run.id)]
         assert len(journal.spent_jobs()) == 2
-    assert [job.sets for job in planned] == [row["parameter sets"] for row in told.jobs]
+    assert [job.sets for job in planned] == [row["parameter_sets"] for row in told.jobs]
     assert spent == pytest.approx(seconds, rel=1e-3)
     metrics = [{one.key: one.value for one in record.metrics} for record in find_kept("latest").records()]
     assert sorted(one["usage/predicted_s"] for one in metrics) == pytest.approx(seconds)
@@ -99,9 +79,27 @@ def test_a_run_that_was_only_submitted_is_told(served, command):
     assert command("action=submit", *words).code == 0
     with Journal(Path("outputs/journal")) as journal:
         (run,) = journal.runs()
-    ended = command("action=plan", *words)
-    assert f"run {run.id} of the same command is not over" in ended.out
-    assert command("action=cancel").code == 0
+    (job,) = foreseen(words).jobs
+    over, told = "is not over: action=run would carry on with it", foreseen(words).notes
+    assert told == (
+        f"run {run.id} of the same command {over} (0 of 1 job done, 1 submitted)",
+        f"left of it: {job['estimated_s']:.3g} s expected, 0 s of them to be submitted",
+    )
+    assert command("action=cancel", *QUIET).code == 0
+
+
+def test_results_that_are_there_are_told():
+    """Of two points that were run and one that was not: reuse=true leaves the two out, and only then."""
+    points = [of_ghz("mode.shots=10"), of_ghz("mode.shots=20")]
+    assert all(result.state == "done" for result in outcome_of(*points).results)
+    points.append(of_ghz("mode.shots=30"))
+    told = foreseen(*points)
+    assert told.notes == ("of 2 tasks there are results in earlier runs: reuse=true would take them",)
+    assert len(told.jobs) == 3
+    told = foreseen(*([*point, "reuse=true"] for point in points))
+    assert told.notes == ("2 tasks would take results from earlier runs (reuse=true)",)
+    assert [row["shots"] for row in told.jobs] == [30]
+    assert [row["tasks"] for row in told.programs] == [1]
 
 
 def test_a_dry_run_goes_to_the_mock(served, command):
@@ -118,11 +116,95 @@ def test_a_dry_run_goes_to_the_mock(served, command):
         assert journal.runs() == []
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["action.dry_run=true"], 2, "job 1 has none, aer is no backend of IBM Quantum"),
+        (["action.rate=-1"], 2, "action.rate: given -1"),
+        (["circuit=ghz", "circuit.params.num_qubits=9", "backend=fake_manila"], 2, "at most 5 qubits"),
+        (["backend=ibm", "backend.name=ibm_fez"], 3, "backend.account: given no account"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(command, words, code, told):
+    """No run to be carried on with, no store, no plan."""
+    ended = command("action=plan", *words)
+    assert (ended.code, ended.out) == (code, "")
+    assert told in ended.err
+    with Journal(Path("outputs/journal")) as journal:
+        assert journal.runs() == []
+    assert not Path("mlflow.db").exists()
+    assert not [*Path.cwd().rglob("plan.json")]
+
+
+def test_points_that_fail_alone_are_told(command):
+    """The other is planned; the exit code is that of the run."""
+    ended = command("-m", "action=plan", "circuit=ghz", "circuit.params.num_qubits=3,1")
+    assert ended.code == 1
+    assert "fails: point 1: circuit.params: given" in ended.out
+    assert "1 task, 1 program, 1 job, 0 groups" in ended.out
+
+
+def test_it_is_kept_for_programs_that_read_json(served, command):
+    """`plan.json` in the output folder holds what Python gives, and a group."""
+    words = of_ghz(*watched(served).words, "mode=sampler", "session=batch")
+    ended = command("action=plan", "action.rate=2", *words)
+    assert ended.code == 0, ended.err
+    (file,) = Path.cwd().rglob("plan.json")
+    assert ended.out.endswith(f"all of it in {file.relative_to(Path.cwd())}\n")
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    told = qrt_runner.plan(qrt_runner.compose(words), rate=2)
+    again = json.loads(json.dumps(told.to_dict()))
+    sizes = [found["jobs"][0].pop("payload_bytes") for found in (kept, again)]
+    assert kept == again
+    assert sizes[0] == pytest.approx(sizes[1], abs=20)
+    assert sizes[0] > 500
+    assert kept["groups"] == [{"group": 1, "kind": "batch", "jobs": [1]}]
+    assert kept["total"]["price"] == pytest.approx(2 * (2 + 1024 * 350e-6))
+
+
+def test_a_terminal_is_not_overrun(command, monkeypatch):
+    """Of 80 characters: what all jobs have in common is said once, and columns go on below themselves."""
+    words = ["-m", "action=plan", "backend=fake_manila", "mode=estimator", "mitigation=none,trex,level_2"]
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = command(*words).out.splitlines()
+    assert max(len(line) for line in narrow if "plan.json" not in line) <= 80
+    assert "all 3 jobs: mode estimator; backend fake_manila; PUBs 1; sets 1; shots 4096" in narrow
+    monkeypatch.setenv("COLUMNS", "200")
+    wide = command(*words).out.splitlines()
+    row = next(line for line in wide if line.startswith("3  "))
+    assert " ".join(row.split()) == "3 estimator level_2 point 2 fake_manila 1 1 4096 224 x 128 28,672"
+
+
+def test_a_narrow_table_goes_on_below_itself():
+    """Columns of 5, 10 and 10 characters in 20: nothing is cut off, and each part begins with the first column."""
+    row = {"job": "1", "circuits": "1234567890", "executions": "1234567890", "price": ""}
+    assert fitted([row], "jobs", 20) == ["job  circuits", "1    1234567890", "job  executions", "1    1234567890"]
+    assert fitted([row], "jobs", None) == ["job  circuits    executions", "1    1234567890  1234567890"]
+
+
+def test_a_budget_that_is_less_is_told(served):
+    """Two jobs of 2 s and 350 us each, with less than that to spend."""
+    words = [
+        *watched(served).words,
+        "circuit=bell",
+        "mode.shots=1",
+        "+mode@tasks.a.mode=raw",
+        "+mode@tasks.b.mode=sampler",
+    ]
+    words += ["tasks.a.mode.shots=1", "tasks.b.mode.shots=1"]
+    told = foreseen([*words, "budget.max_quantum_s=3", "budget.max_jobs=1"]).notes
+    assert told == (
+        "budget.max_quantum_s=3 is less than the formula's 4 s: jobs would be left out",
+        "budget.max_jobs=1 is less than 2: jobs would be left out",
+    )
+
+
 def test_simulators_take_no_quantum_time():
     """The seconds of a device are told beside it: 2 s and 1024 executions of 350 us are 2.36 s."""
     told = foreseen(of_ghz("mode=sampler", "mode.shots=1024"))
     assert told.total == Foretold()
     assert "simulated here: no quantum time; a device would take about 2.36 s" in told.lines()
+    assert {row["payload_bytes"] for row in told.jobs} == {None}
 
 
 def test_programs_tell_their_sizes_before_and_after():
@@ -169,49 +251,6 @@ def test_a_job_that_learns_and_what_pec_adds_are_told():
     assert list(explaining.split()) == ["job 1: learns the noise that job 2 needs"]
     words = "job 2: PEC multiplies its circuits by gamma squared, at most by 100, once the noise is learned"
     assert list(explaining.unknown()) == [words]
-
-
-def history(*factors: float, backend: str = "ibm_fez", mode: str = "sampler") -> History:
-    """Return the history of jobs that took so many times what was expected of them."""
-    return History([SpentJob(backend, mode, 10.0, 10.0 * factor) for factor in factors])
-
-
-class _Named:
-    """Stands for a job of a plan, as far as predictions ask for it."""
-
-    def __init__(self, mode: str = "sampler", expected_s: float = 10.0) -> None:
-        self.mode, self.expected_s, self.loads = mode, expected_s, ()
-        self.submission = type("Submission", (), {"device": type("Device", (), {"name": "ibm_fez"}), "options": None})
-
-
-def test_without_history_the_estimate_stands():
-    """From half of it to twice as much."""
-    told = History().foretold(_Named())
-    assert (told.lower_s, told.likely_s, told.upper_s) == pytest.approx((5.0, 10.0, 20.0))
-    assert told.jobs == 0
-
-
-def test_history_corrects_the_estimate():
-    """Three jobs took twice as long: with the estimate itself as one more, 2^(3/4) = 1.682 times."""
-    told = history(2, 2, 2).foretold(_Named())
-    assert told.likely_s == pytest.approx(10 * 2**0.75)
-    assert told.lower_s < told.likely_s < told.upper_s
-    assert told.jobs == 3
-
-
-def test_much_history_narrows_the_bounds():
-    """A hundred jobs that took what was expected: the prior's variance over 101, and a hundredth for the mean."""
-    told = history(*[1.0] * 100).foretold(_Named())
-    assert told.likely_s == pytest.approx(10.0)
-    assert math.log(told.upper_s / 10) == pytest.approx(math.log(2) / math.sqrt(2) * math.sqrt((1 + 1 / 101) / 101))
-
-
-def test_history_is_of_the_backend_and_where_there_is_some_of_the_mode():
-    """Other backends tell nothing; other modes only where there is none of the same."""
-    spent = [*history(4).spent, *history(9, mode="estimator").spent, *history(100, backend="ibm_torino").spent]
-    assert History(spent).foretold(_Named()).likely_s == pytest.approx(10 * 2)
-    assert History(spent).foretold(_Named("estimator")).likely_s == pytest.approx(10 * 3)
-    assert History(spent).foretold(_Named("raw")).likely_s == pytest.approx(10 * 36 ** (1 / 3))
 
 
 def test_predictions_are_in_the_price():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from composing import circuit_file, outcome_of, plan_of, point_of, result_of
-from watching import rehearsal, watched
+from watching import watched
 
 from qrt_runner.execution import Orders
 from qrt_runner.noise import Layer, LayerNoise, NoiseModel
@@ -129,13 +129,14 @@ def test_both_numbers_of_twirling_given():
 def test_level_2_takes_three_noise_factors():
     """ZZ and XX in 2 bases, 3 noise factors, 32 randomizations of 32768 / 32: 192 circuits of 1024 shots.
 
-    2 s + 196608 * 350 us = 70.8 s.
+    TREX reads 32 more: 2 s + (196608 + 32768) * 350 us = 82.3 s.
     """
     observables = "+circuit.observables={zz: ZZ, xx: XX}"
     price = price_of(*ON_MANILA, observables, "mode=estimator", "mode.shots=32768", "mitigation=level_2")
     assert numbers_of(price) == (192, 1024, 32, 3, 2)
     assert price.shots == 196_608
-    assert price.estimated_s == pytest.approx(70.8128)
+    assert price.calibration_shots == 32_768
+    assert price.estimated_s == pytest.approx(82.2816)
 
 
 def test_pec_with_a_known_model():
@@ -191,11 +192,11 @@ def test_each_job_of_a_task_takes_its_own_2_seconds():
 
 
 def test_what_is_said_before_a_job_on_a_service():
-    """ZZ and XX in 2 bases, 3 noise factors, 32 randomizations of 512; the seconds where somebody charges for them."""
+    """ZZ and XX in 2 bases, 3 noise factors, 32 randomizations of 512, and 32 of TREX; the seconds where they cost."""
     (job,) = plan_of([*ON_MANILA, "mode=estimator", "mode.shots=16384", "mitigation=level_2"]).jobs
-    assert announced(job, 3) == "job 1 of 3: estimator on fake_manila: 192 circuits, 98,304 shots"
+    assert announced(job, 3) == "job 1 of 3: estimator on fake_manila: 224 circuits, 114,688 shots"
     charged = replace(job, expected_s=36.4)
-    assert announced(charged, 3) == "job 1 of 3: estimator on fake_manila: 192 circuits, 98,304 shots, about 36 s"
+    assert announced(charged, 3) == "job 1 of 3: estimator on fake_manila: 224 circuits, 114,688 shots, about 36 s"
 
 
 def test_a_single_shot_is_no_plural():
@@ -285,13 +286,6 @@ def test_what_is_taken_from_another_run_has_cost_nothing():
 
 
 # --- on a service ---
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """Return a rehearsal service."""
-    with rehearsal(tmp_path_factory.mktemp("served") / "store") as running:
-        yield running
 
 
 def test_the_spent_stand_beside_the_estimated(served, tmp_path):

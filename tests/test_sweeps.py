@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from composing import circuit_file, outcome_of, plan_of
 
-from qrt_runner.execution.attempts import Attempt, asked
+from qrt_runner.execution.asking import asked
+from qrt_runner.execution.attempts import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

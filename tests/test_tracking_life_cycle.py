@@ -488,7 +488,7 @@ def test_run_kept_in_two_folders_is_the_one_kept_last(tmp_path):
 
 
 STEPS = {
-    "direct": ("direct._write_files", "keeping._append", "keeping.KeptRun.put"),
+    "direct": ("direct._write_files", "keeping.append", "keeping.KeptRun.put"),
     "client": (
         "connecting.MlflowClient.create_run",
         "connecting.MlflowClient.log_batch",
@@ -497,7 +497,7 @@ STEPS = {
         "connecting.MlflowClient.set_terminated",
         "connecting.MlflowClient.set_tag",
         "connecting.MlflowClient.delete_run",
-        "keeping._append",
+        "keeping.append",
         "keeping.KeptRun.put",
     ),
 }

@@ -84,7 +84,8 @@ class Pricing:
             sets = [len(pub.values) for pub in job.submission.pubs]
             whole = [count * one for count, one in zip(sets, executions, strict=True)]
             # What a calibration takes is shared by those that it is for.
-            self.expected[index] = expected_s(sum(whole)) / sum(whole[: len(job.asked)])
+            beside = job.trex.executions if job.trex is not None else 0
+            self.expected[index] = expected_s(sum(whole) + beside) / sum(whole[: len(job.asked)])
         return self.expected[index]
 
 

@@ -8,14 +8,19 @@ for granted: a future client that lacks one is told of, never worked with as if 
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from qiskit.providers import BackendV2
     from qiskit_ibm_runtime import QiskitRuntimeService
+
+_RUN: Final = "_run"
+"""The service's way to submit, which all its primitives take."""
 
 _MAKE: Final = "_create_new_cloud_api_client"
 _SKEW: Final = timedelta(minutes=2)
@@ -100,6 +105,35 @@ def devices_of(service: QiskitRuntimeService) -> set[str]:
     """
     asked = (getattr(client, "list_backends", None) for client in _clients(service))
     return {str(entry["name"]) for ask in asked if callable(ask) for entry in ask()}
+
+
+class _KeptBackError(Exception):
+    """Leads out of a primitive that was about to submit."""
+
+
+@contextmanager
+def kept_back(backend: BackendV2) -> Iterator[dict[str, Any] | None]:
+    """Keep back what primitives would submit to a backend of IBM Quantum, outside sessions.
+
+    Yields:
+        What takes the arguments of the submission; None where the client is built otherwise than is known here.
+    """
+    service = getattr(backend, "service", None)
+    if not callable(getattr(service, _RUN, None)):
+        yield None
+        return
+    taken: dict[str, Any] = {}
+
+    def take(*_: Any, **arguments: Any) -> None:
+        taken.update(arguments)
+        raise _KeptBackError
+
+    setattr(service, _RUN, take)
+    try:
+        with suppress(_KeptBackError):
+            yield taken
+    finally:
+        delattr(service, _RUN)
 
 
 def _clients(service: Any) -> list[Any]:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from qrt_runner.errors import JobError, JournalError
-from qrt_runner.execution.asking import asked, ended, fetched, is_worth_asking
+from qrt_runner.execution.asking import ended, fetched, is_worth_asking
 from qrt_runner.execution.once import NotKnownError, submit_once, tags_of
 from qrt_runner.execution.reasons import code_of, failure_of, told_of
 from qrt_runner.execution.spans import part_of, spans_of, without
+from qrt_runner.execution.telling import told_besides
 from qrt_runner.modes import mode_named
 from qrt_runner.results import NO_SESSION, JobResult
 
@@ -138,7 +139,7 @@ def finished(attempt: Attempt, orders: Orders, *, looks: bool = False) -> JobRes
     if not attempt.error and not orders.waits and not (may_fetch and ended(attempt.handle)):
         return None
     raw = None if attempt.error else _fetched(attempt)
-    told = _told(attempt)
+    told = told_besides(attempt)
     orders.paid(attempt.job, told["usage"]["quantum_s"])
     if raw is not None:
         orders.diary.done(attempt.number, raw.content, raw.kind, told, complete=_completes(attempt, orders))
@@ -206,54 +207,6 @@ def _result(job: Job, spans: tuple[Span, ...], told: Mapping[str, Any], *, error
         quantum_s=told["usage"]["quantum_s"],
         error=error,
     )
-
-
-def _told(attempt: Attempt) -> dict[str, Any]:
-    """Return what is known of a job besides its numbers, as plain data."""
-    seconds = time.perf_counter() - attempt.start
-    where = attempt.job.submission.device.where
-    stamps = _stamps(attempt)
-    queue_s = 0.0 if where == "simulator" else _between(stamps, "created", "running")
-    quantum_s = 0.0 if where == "simulator" else float(asked(attempt, "usage") or 0.0)
-    # On a service the wall clock also holds what was waited for before this job's result was asked for.
-    run_s = _between(stamps, "running", "finished") if where == "ibm" else max(seconds - queue_s, 0.0)
-    record = _record(attempt, stamps, quantum_s)
-    return {"record": record, "queue_s": queue_s, "run_s": run_s, "usage": record["usage"]}
-
-
-def _record(attempt: Attempt, stamps: dict[str, str], quantum_s: float) -> dict[str, Any]:
-    submission = attempt.job.submission
-    return {
-        "id": attempt.service_id,
-        "session_id": attempt.session_id,
-        "session_kind": attempt.session_kind,
-        "backend": submission.device.name,
-        "mode": attempt.job.mode,
-        "state": "failed" if attempt.error else "done",
-        "error": attempt.error or None,
-        "shots": submission.shots,
-        "timestamps": stamps,
-        "usage": {"quantum_s": quantum_s},
-        **({"untold": attempt.untold} if attempt.untold else {}),
-        "tags": list(getattr(attempt.handle, "tags", None) or []),
-        "options": submission.options.model_dump(mode="json") if submission.options is not None else {},
-    }
-
-
-def _stamps(attempt: Attempt) -> dict[str, str]:
-    """Return when things happened, by the service's clock where it tells."""
-    told = (asked(attempt, "metrics") or {}).get("timestamps") or {}
-    stamps = {name: str(value) for name, value in told.items() if value}
-    if attempt.job.submission.device.where != "ibm":
-        stamps = {"finished": datetime.now(UTC).isoformat()} | stamps
-    accepted = {"accepted": attempt.accepted} if attempt.accepted else {}
-    return {"submitted": attempt.began} | accepted | stamps | {"collected": datetime.now(UTC).isoformat()}
-
-
-def _between(stamps: dict[str, str], first: str, then: str) -> float:
-    if first not in stamps or then not in stamps:
-        return 0.0
-    return max((datetime.fromisoformat(stamps[then]) - datetime.fromisoformat(stamps[first])).total_seconds(), 0.0)
 
 
 def _words(error: Exception) -> str:

@@ -75,9 +75,17 @@ def lacks_model(job: Job, orders: Orders) -> bool:
 
 
 def priced(job: Job, orders: Orders) -> Job:
-    """Return a job with what it is expected to take now that its noise is known: PEC multiplies it by gamma^2."""
+    """Return a job with what it is expected to take now that its noise is known: PEC multiplies it by gamma^2.
+
+    It is written down: what it takes in the end is compared with that, not with what was expected of an unknown noise.
+    """
     found = orders.learned.get(job.needs) if job.needs is not None else None
-    return with_model(job, found) if isinstance(found, NoiseModel) else job
+    if not isinstance(found, NoiseModel):
+        return job
+    known = with_model(job, found)
+    if known.expected_s != job.expected_s:
+        orders.diary.expects(job.index, known.expected_s)
+    return known
 
 
 def ready(jobs: Sequence[Job], orders: Orders) -> list[Job]:

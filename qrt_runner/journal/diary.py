@@ -59,6 +59,11 @@ class Diary:
         assert found is not None
         return found
 
+    def expects(self, job: int, seconds: float) -> None:
+        """Write down what a job is expected to take, where that has become known."""
+        with self._database.writing() as writing:
+            writing.change("jobs", {"run": self._id, "index": job}, {"expected_s": seconds})
+
     def submitted(
         self, submission: int, service_id: str, session_id: str | None = None, session_kind: str | None = None
     ) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -54,6 +56,15 @@ def noise_of(device: Device, runs_on: BackendV2) -> Noise:
     passes = bool(model._custom_noise_passes)  # noqa: SLF001
     gates = bool(named.difference(_NO_GATES))
     return Noise(gates, device.pauli_noise, "measure" in named, passes or "delay" in named)
+
+
+def misreads_evenly(device: Device, runs_on: BackendV2) -> bool:
+    """Tell whether 0 and 1 are known to be misread alike, which is what twirling makes of misreading."""
+    model = getattr(runs_on.options, "noise_model", None) if device.where == "simulator" else None
+    if model is None:
+        return False
+    told = (one["probabilities"] for one in model.to_dict()["errors"] if one["type"] == "roerror")
+    return all(np.allclose(matrix, np.transpose(matrix)) for matrix in told)
 
 
 def noise_hash(calibration: Mapping[str, Any] | None, simulator: BackendV2) -> str:

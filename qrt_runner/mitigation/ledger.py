@@ -1,6 +1,7 @@
 """Tells what was requested, what was really applied, and what did nothing and why; knows runtime.
 
-Nothing counts as applied that had nothing to act on: no noise of its kind, no two-qubit gate, no idle time.
+Nothing counts as applied that had nothing to act on: no noise of its kind, no two-qubit gate, no idle time; nor what
+twirls errors that are by themselves what twirling would make of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
 from qiskit_mitigation.zne.gate_folding import SUPPORTED_FOLDED_GATES
 
 from qrt_runner.errors import refuse
-from qrt_runner.mitigation.acting import Noise, noise_of
+from qrt_runner.mitigation.acting import Noise, misreads_evenly, noise_of
 from qrt_runner.results import Ledger
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _NO_FOLDS: Final = "the circuit has no gate that the platform folds"
 _NO_ERRORS: Final = "the backend's gates have no errors to act on"
 _TWIRLED: Final = "the errors of the backend's gates are Pauli errors already"
 _NO_MISREADING: Final = "the backend misreads no bit"
+_EVEN: Final = "the backend misreads 0 and 1 alike already"
 _OF_PAIRS: Final = ("gate_twirling", "zne", "pea", "pec")
 _OF_READOUT: Final = ("measure_twirling", "trex")
 
@@ -66,6 +68,9 @@ def ledger(
     noise = noise_of(device, runs_on)
     pulses = _added_pulses(final, circuit, device, runs_on) if "dd" in wanted else 0
     reasons = {name: _why_nothing(name, circuit, device, noise, pulses) for name in wanted}
+    # TREX rests on it, whatever is misread.
+    if reasons.get("measure_twirling") == "" and "trex" not in wanted and misreads_evenly(device, runs_on):
+        reasons["measure_twirling"] = _EVEN
     applied = tuple(name for name, reason in reasons.items() if not reason)
     ignored = {name: reason for name, reason in reasons.items() if reason}
     return Ledger(requested, final.model_dump(mode="json"), applied, ignored)

@@ -59,6 +59,9 @@ class SetCost:
     multiplied: bool = False
     """Whether PEC takes more randomizations, by a factor that the noise tells."""
 
+    trex_circuits: int = 0
+    """What TREX adds to a job, however many PUBs and sets it has: the randomizations of one calibration circuit."""
+
     @property
     def circuits(self) -> int:
         """How many circuits a set is made into."""
@@ -69,9 +72,14 @@ class SetCost:
         """All circuits times their shots."""
         return self.circuits * self.shots
 
+    @property
+    def trex(self) -> Load | None:
+        """What TREX runs once in a job; None without it."""
+        return Load(self.trex_circuits, self.shots) if self.trex_circuits else None
+
     def load(self, sets: int) -> Load:
         """Return what so many sets are for a job."""
-        return Load(sets * self.circuits, self.shots, None if self.multiplied else 1.0)
+        return Load(sets * self.circuits, self.shots, None if self.multiplied else 1.0, self.randomizations)
 
 
 @dataclass(frozen=True)
@@ -87,14 +95,18 @@ class Load:
     overhead: float | None = 1.0
     """By how much PEC multiplies the randomizations, which is gamma squared; None while the noise is not known."""
 
+    randomizations: int = 1
+    """Of each circuit, before PEC multiplies them; 1 in plans of earlier versions."""
+
     @property
     def executions(self) -> int:
         """All circuits times their shots."""
         return self.circuits * self.shots
 
     def times(self, overhead: float) -> Load:
-        """Return what it is with PEC's randomizations."""
-        return Load(math.ceil(self.circuits * overhead), self.shots, overhead)
+        """Return what it is with PEC's randomizations, each parameter set and basis by itself."""
+        each = self.randomizations
+        return Load(self.circuits // each * math.ceil(each * overhead), self.shots, overhead, each)
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,7 @@ def cost_of(
         noise_factors=factors,
         bases=bases,
         multiplied=bool((resolved.get("resilience") or {}).get("pec_mitigation")),
+        trex_circuits=_trex_circuits(resolved, randomizations) if mode == "estimator" else 0,
     )
 
 
@@ -152,7 +165,7 @@ def expected_s(executions: float) -> float:
     """Return the quantum seconds that a job is expected to take.
 
     By IBM's guide "Workload usage": 2 s and, for each execution, the usual repetition delay of 250 µs and 100 µs for
-    the circuit. What the platform adds for readout calibration (TREX) is not in it.
+    the circuit.
     """
     return _OVERHEAD_S + _EXECUTION_S * executions
 
@@ -170,7 +183,8 @@ def sets_at_once(cost: SetCost, limits: Limits, max_circuits: int | None = None,
         ConfigError: Where not even one does.
     """
     fixed_bytes = cost.fixed_payload_bytes + beside.payload_bytes
-    if limits.executions is not None and (executions := cost.executions + beside.executions) > limits.executions:
+    once = beside.executions + (cost.trex.executions if cost.trex is not None else 0)
+    if limits.executions is not None and (executions := cost.executions + once) > limits.executions:
         given = f"{executions} of a single parameter set{beside.told}"
         raise _too_large("executions", given, limits.executions, "fewer shots")
     if limits.payload_mib is not None and fixed_bytes + cost.payload_bytes > limits.payload_mib * _MIB:
@@ -184,7 +198,7 @@ def sets_at_once(cost: SetCost, limits: Limits, max_circuits: int | None = None,
     if max_circuits is not None:
         room.append(max_circuits - beside.circuits)
     if limits.executions is not None:
-        room.append((limits.executions - beside.executions) / cost.executions)
+        room.append((limits.executions - once) / cost.executions)
     if limits.payload_mib is not None and cost.payload_bytes:
         room.append((limits.payload_mib * _MIB - fixed_bytes) / cost.payload_bytes)
     if limits.memory_mib is not None:
@@ -219,6 +233,15 @@ def _noise_factors(resolved: Mapping[str, Any]) -> int:
         return 1
     factors = resilience["zne"]["noise_factors"]
     return 3 if factors == "auto" else len(factors)
+
+
+def _trex_circuits(resolved: Mapping[str, Any], randomizations: int) -> int:
+    """Return the randomizations of TREX's calibration circuit; `auto` means as many as the other circuits have."""
+    resilience: Mapping[str, Any] = resolved.get("resilience") or {}
+    if not resilience.get("measure_mitigation"):
+        return 0
+    number = (resilience.get("measure_noise_learning") or {}).get("num_randomizations", "auto")
+    return randomizations if number == "auto" else int(number)
 
 
 def _bases(observables: Mapping[str, SparsePauliOp]) -> int:

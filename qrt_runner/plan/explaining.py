@@ -43,24 +43,24 @@ class Explaining:
                 found[index].append(task)
         return found
 
-    def payload_mib(self, job: Job) -> float:
-        """Return how much a job sends."""
-        sizes = zip(self._costs(job), job.submission.pubs, strict=True)
-        return sum(cost.fixed_payload_bytes + len(pub.values) * cost.payload_bytes for cost, pub in sizes) / _MIB
+    @cached_property
+    def payloads(self) -> Mapping[int, int | None]:
+        """How many bytes each job sends, by its index; None where nothing is sent, or its noise is not known yet."""
+        return {job.index: _payload(job) for job in self.plan.jobs}
 
     def merged(self) -> Iterator[str]:
         """Tell what tasks have in common, and is done once."""
         tasks, programs = len(self.plan.tasks), len(self.plan.programs)
         if programs < tasks:
-            yield f"{tasks} tasks run {counted(programs, 'program')}, each lowered once"
+            yield f"{tasks:,} tasks run {counted(programs, 'program')}, each lowered once"
         shares = Counter((place.job, place.pub) for task in self.plan.tasks for place in task.places)
         for (index, pub), count in sorted(shares.items()):
             if count > 1:
                 sets = counted(len(self.plan.jobs[index].submission.pubs[pub].values), "parameter set")
-                yield f"job {index + 1}, PUB {pub + 1}: {sets} of {count} tasks with equal circuit and observables"
+                yield f"job {index + 1}, PUB {pub + 1}: {sets} of {count:,} tasks with equal circuit and observables"
         for job in self.plan.jobs:
             if len(job.asked) > 1:
-                yield f"job {job.index + 1}: {len(job.asked)} PUBs of equal mode, options and shots"
+                yield f"job {job.index + 1}: {len(job.asked):,} PUBs of equal mode, options and shots"
             if job.calibrated:
                 qubits = counted(len(job.calibrated), "qubit")
                 yield f"job {job.index + 1}: and the readout calibration (m3) of {qubits}, in the same job"
@@ -86,6 +86,18 @@ class Explaining:
                 most = most_overhead(job)
                 words = "by gamma squared" if most is None else f"by gamma squared, at most by {most:g}"
                 yield f"job {job.index + 1}: PEC multiplies its circuits {words}, once the noise is learned"
+
+    def beyond(self) -> Iterator[str]:
+        """Tell which jobs send more than the limit, which goes by what is known of circuits before mitigation."""
+        for job in self.plan.jobs:
+            limit = (
+                self.tasks[job.index][0].point.experiment.document.backend.limits.payload_mib
+                if (job.index in self.tasks)
+                else None
+            )
+            sent = self.payloads[job.index]
+            if limit is not None and sent is not None and sent > limit * _MIB:
+                yield f"job {job.index + 1} sends {sent / _MIB:.3g} MiB, over backend.limits.payload_mib={limit:g}"
 
     def _why(self, job: Job, sign: Mapping[str, str], told: list[tuple[Job, Mapping[str, str]]]) -> str:
         # Of equally near ones the latest, after which it stands.
@@ -119,10 +131,12 @@ class Explaining:
         task = self.tasks[job.index][0]
         limits: Limits = task.point.experiment.document.backend.limits
         used = [self._used(one) for one in (job, other)]
+        together = {name: sum(one[name] for one in used) for name in used[0]}
+        together["executions"] += job.trex.executions if job.trex is not None else 0
         names = [
             f"backend.limits.{name}={limit:g}"
             for name, limit in limits.model_dump().items()
-            if isinstance(limit, int | float) and name in used[0] and sum(one[name] for one in used) > limit
+            if isinstance(limit, int | float) and name in together and together[name] > limit
         ]
         return " and ".join(names) or "what a job holds"
 
@@ -134,7 +148,10 @@ class Explaining:
             "pubs": asked,
             "parameter_sets": sum(sets[:asked]),
             "executions": sum(count * cost.executions for count, cost in zip(sets, costs, strict=True)),
-            "payload_mib": self.payload_mib(job),
+            "payload_mib": sum(
+                cost.fixed_payload_bytes + count * cost.payload_bytes for count, cost in zip(sets, costs, strict=True)
+            )
+            / _MIB,
             "memory_mib": sum(count * cost.memory_bytes for count, cost in zip(sets, costs, strict=True)) / _MIB,
         }
 
@@ -148,6 +165,14 @@ class Explaining:
                 for pub in job.submission.pubs
             ]
         return self.costs[job.index]
+
+
+def _payload(job: Job) -> int | None:
+    if job.submission.device.where != "ibm" or job.needs is not None:
+        return None
+    from qrt_runner.modes.sending import sent_bytes
+
+    return sent_bytes(job.mode, job.submission)
 
 
 def most_overhead(job: Job) -> float | None:
@@ -176,4 +201,4 @@ def _leaves(section: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def counted(count: int, what: str) -> str:
     """Return how many there are of something."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -149,9 +149,12 @@ def _packed(chunks: Iterable[_Chunk]) -> list[list[_Chunk]]:
 
 
 def _beside(like: Wanted, qubits: AbstractSet[int]) -> np.ndarray:
-    """Return what the calibration of qubits adds to a job, as `_load`; PUBs and sets are limited of those asked for."""
+    """Return what calibrations add to a job, as `_load`; PUBs and sets are limited of those asked for.
+
+    M3's is one of the qubits that are measured; TREX's is the same for all, and no task has both.
+    """
     if not qubits or like.calibrating is None:
-        return np.zeros(5)
+        return np.array([0, 0, like.cost.trex.executions if like.cost.trex is not None else 0, 0, 0], dtype=float)
     beside = like.calibrating.of(tuple(sorted(qubits))).beside
     return np.array([0, 0, beside.executions, beside.payload_bytes / _MIB, beside.memory_bytes / _MIB], dtype=float)
 
@@ -180,9 +183,9 @@ def _job(index: int, chunks: Sequence[_Chunk]) -> Job:
         loads.append(calibration.cost.load(len(calibration.pub.values)))
     # What is simulated here costs no quantum time.
     is_free = first.template.device.where == "simulator"
-    seconds = 0.0 if is_free else expected_s(sum(load.executions for load in loads))
     template = replace(first.template, pubs=pubs)
-    return Job(index, first.mode, template, expected_s=seconds, calibrated=qubits, loads=tuple(loads))
+    job = Job(index, first.mode, template, calibrated=qubits, loads=tuple(loads), trex=first.cost.trex)
+    return job if is_free else replace(job, expected_s=expected_s(job.executions))
 
 
 def _pub(chunk: _Chunk) -> Pub:

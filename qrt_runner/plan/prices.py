@@ -43,7 +43,7 @@ class Prices:
             bases=cost.bases,
             overhead=loads[0].overhead,
             estimated_s=sum(cost.shots * own * each for own, each in zip(circuits, each_s, strict=True)),
-            calibration_shots=sum(job.loads[-1].executions for job in used if job.calibrated),
+            calibration_shots=sum(_calibration_shots(job) for job in used),
             learning_shots=sum(job.executions for job in learners),
             learning_s=sum((expected_s(job.executions) for job in learners), start=0.0),
         )
@@ -58,6 +58,12 @@ class Prices:
         return self.known[index]
 
 
+def _calibration_shots(job: Job) -> int:
+    """Return what a job runs to calibrate the readout, by M3 or by TREX."""
+    found = [job.loads[-1]] if job.calibrated else [job.trex] if job.trex is not None else []
+    return sum(load.executions for load in found)
+
+
 def _circuits(sets: int, cost: SetCost, load: Load) -> int:
     """Return the circuits of some parameter sets of a PUB."""
-    return math.ceil(sets * cost.circuits * (load.overhead or 1.0))
+    return sets * cost.noise_factors * cost.bases * math.ceil(cost.randomizations * (load.overhead or 1.0))

@@ -89,15 +89,22 @@ class Job:
     loads: tuple[Load, ...] = ()
     """What it runs of each PUB, and of a job that learns in one; empty in plans of earlier versions."""
 
+    trex: Load | None = None
+    """What the estimator adds to calibrate the readout of all its PUBs; None without TREX."""
+
     @property
     def circuits(self) -> int:
         """All circuits that it runs."""
-        return sum(load.circuits for load in self.loads)
+        return sum(load.circuits for load in self._all)
 
     @property
     def executions(self) -> int:
         """All circuits times their shots."""
-        return sum(load.executions for load in self.loads)
+        return sum(load.executions for load in self._all)
+
+    @property
+    def _all(self) -> tuple[Load, ...]:
+        return self.loads if self.trex is None else (*self.loads, self.trex)
 
     @property
     def asked(self) -> tuple[Pub, ...]:

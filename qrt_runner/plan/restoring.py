@@ -215,6 +215,7 @@ class _Restorer:
             # A plan of an earlier version has neither calibrations nor models nor jobs that learn them, nor loads.
             beside = {"calibrated": tuple(one.get("calibrated", ())), "needs": one.get("needs")}
             loads = tuple(Load(*load) for load in one.get("loads", ()))
+            beside["trex"] = Load(*trex) if (trex := one.get("trex")) is not None else None
             yield Job(one["index"], one["mode"], submission, one["group"], one["expected_s"], **beside, loads=loads)
 
     def _group(self, one: Stored) -> Group:

@@ -175,6 +175,7 @@ class _Packer:
             "calibrated": job.calibrated,
             "needs": job.needs,
             "loads": [astuple(load) for load in job.loads],
+            "trex": None if job.trex is None else astuple(job.trex),
             "noise": None if sent.noise is None else self.noise.number(sent.noise),
         }
 

@@ -1,143 +1,33 @@
-"""Tells what a command would run and what that would cost, and submits nothing; knows the modules above it."""
+"""Compiles what a command would run, and tells what that would cost; knows the modules above it.
+
+Nothing is submitted and no run begun: the journal is only read.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from qrt_runner.config import Foresee
+from qrt_runner.errors import AccessError
 from qrt_runner.journal import Journal
-from qrt_runner.plan import Explaining, compile_plan, counted
-from qrt_runner.plan.costs import expected_s
+from qrt_runner.plan import compile_plan, counted, task_keys
 from qrt_runner.runner.dry_running import dry_run
+from qrt_runner.runner.foreseen import Foreseen
+from qrt_runner.runner.foreseen_cells import number_told
 from qrt_runner.runner.modelling import model_of_run
 from qrt_runner.runner.outcome import Outcome
-from qrt_runner.runner.predicting import Foretold, History, history_of
+from qrt_runner.runner.predicting import history_of
 from qrt_runner.runner.refusing import judged_refusals
 from qrt_runner.runner.scattering import reference_of
-from qrt_runner.runner.telling import tabled
 from qrt_runner.runner.working import key_of_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from qrt_runner.plan import Job, Plan
+    from qrt_runner.journal import RunEntry
     from qrt_runner.runner.outcome import Request
-
-Row = dict[str, Any]
-
-_MOST_ROWS: Final = 60
-_MOST_LINES: Final = 20
-_NO_TIME: Final = "simulated here: no quantum time"
-
-
-@dataclass(frozen=True, repr=False)
-class Foreseen:
-    """What would run, and what it would cost."""
-
-    plan: Plan
-    history: History
-    rate: float | None = None
-    """Price of a quantum second."""
-
-    notes: tuple[str, ...] = ()
-    """What else is to be known, such as points that are left out."""
-
-    exit_code: int = 0
-
-    @cached_property
-    def programs(self) -> list[Row]:
-        """One row for each program: its size before and after it was lowered."""
-        users = [task.program for task in self.plan.tasks]
-        names = {id(task.program): task.logical.circuit.name for task in self.plan.tasks}
-        return [
-            {
-                "program": number,
-                "circuit": names.get(id(program), program.circuit.name),
-                "backend": program.device.name,
-                "tasks": sum(one is program for one in users),
-                "qubits": program.circuit.num_qubits,
-                **{name: program.sizes[name] for name in program.sizes},
-            }
-            for number, program in enumerate(self.plan.programs, 1)
-        ]
-
-    @cached_property
-    def jobs(self) -> list[Row]:
-        """One row for each job, in the order of the plan."""
-        explaining = Explaining(self.plan)
-        return [self._job(job, explaining) for job in self.plan.jobs]
-
-    @cached_property
-    def total(self) -> Foretold:
-        """The quantum seconds of all jobs."""
-        found = [told for job in self.plan.jobs if (told := self.history.foretold(job)).likely_s]
-        return sum(found[1:], start=found[0]) if found else Foretold()
-
-    def _job(self, job: Job, explaining: Explaining) -> Row:
-        told = self.history.foretold(job)
-        group = "none" if job.group is None else f"{self.plan.groups[job.group].asked.kind} {job.group + 1}"
-        row: Row = {
-            "job": job.index + 1,
-            "mode": job.mode,
-            "backend": job.submission.device.name,
-            "group": group,
-            "PUBs": len(job.submission.pubs),
-            "parameter sets": sum(len(pub.values) for pub in job.asked),
-            "shots": job.submission.shots,
-            "circuits": job.circuits,
-            "executions": job.executions,
-            "payload MiB": explaining.payload_mib(job),
-        }
-        seconds = {"lower s": told.lower_s, "estimated s": told.likely_s, "upper s": told.upper_s}
-        # What is simulated here takes none.
-        row |= seconds if told.likely_s else dict.fromkeys(seconds)
-        if self.rate is not None:
-            row["price"] = told.likely_s * self.rate if told.likely_s else None
-        return row
-
-    def lines(self) -> list[str]:
-        """Return it as a table of programs, one of jobs, the total, and why it is so."""
-        return [*_table(self.programs), "", *_table(self.jobs), "", *self.totals(), *self.reasons(), *self.notes]
-
-    def reasons(self) -> Iterator[str]:
-        """Tell what was merged, what was split and why, and what is not known before something has run."""
-        explaining = Explaining(self.plan)
-        yield from _cut("merged", list(explaining.merged()))
-        yield from _cut("split", list(explaining.split()))
-        yield from _cut("not known yet", list(explaining.unknown()))
-        yield from _cut("group", [f"{group.index + 1}, {_group(group)}" for group in self.plan.groups])
-
-    def totals(self) -> Iterator[str]:
-        """Tell what all of it comes to."""
-        plan, total = self.plan, self.total
-        things = {"task": plan.tasks, "program": plan.programs, "job": plan.jobs, "group": plan.groups}
-        circuits, executions = sum(job.circuits for job in plan.jobs), sum(job.executions for job in plan.jobs)
-        yield ", ".join(counted(len(found), name) for name, found in things.items())
-        yield f"{counted(circuits, 'circuit')} after mitigation, {counted(executions, 'execution')}"
-        if not total.likely_s:
-            on_device = sum((expected_s(job.executions) for job in plan.jobs), start=0.0)
-            yield f"{_NO_TIME}; a device would take about {on_device:.3g} s"
-            return
-        yield f"quantum time {total.likely_s:.3g} s, from {total.lower_s:.3g} to {_seconds(total.upper_s)}, queue aside"
-        if self.rate is not None:
-            prices = [seconds * self.rate for seconds in (total.likely_s, total.lower_s, total.upper_s)]
-            yield f"price {prices[0]:.2f}, from {prices[1]:.2f} to {_price(prices[2])}, at {self.rate:g} a second"
-        if not math.isfinite(total.upper_s):
-            yield "nothing bounds what PEC adds before its noise is learned (pec.max_overhead)"
-        yield _told_by(total.jobs)
-
-    def __repr__(self) -> str:
-        """Return what the command prints."""
-        return "\n".join(self.lines())
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        from qrt_runner.runner.pages import page
-
-        return page([self.programs, self.jobs], [*self.totals(), *self.reasons(), *self.notes])
 
 
 def foresee(request: Request, announce: Callable[[str], None]) -> Foreseen:
@@ -148,7 +38,7 @@ def foresee(request: Request, announce: Callable[[str], None]) -> Foreseen:
         announce: Told in a few words what is going on.
 
     Raises:
-        ConfigError: Where a point cannot be run.
+        ConfigError: Where a point cannot be run, or no job can have the dry run that is asked for.
         AccessError: Where an account or a backend refuses.
         JournalError: Where the journal cannot be read.
     """
@@ -156,54 +46,45 @@ def foresee(request: Request, announce: Callable[[str], None]) -> Foreseen:
     with Journal(request.journal) as journal:
         announce("compiling the plan")
         known = journal.equal_tasks if request.reuse else None
-        plan = compile_plan(request.points, reference_of, known, partial(model_of_run, journal))
+        plan = compile_plan(request.points, reference_of, known, cache(partial(model_of_run, journal)))
         failing = judged_refusals(plan.refusals, request, outcome)
         history = history_of(journal)
         earlier = journal.unfinished(key_of_request(request)) if request.resume != "never" else None
-    notes = [f"fails: point {one.point.index}: {one.error.mistakes[0]}" for one in failing]
-    if plan.left_out:
-        notes.append(f"{len(plan.left_out)} tasks take their results from earlier runs (reuse=true)")
-    if earlier is not None:
-        notes.append(f"run {earlier.id} of the same command is not over: action=run would carry on with it")
-    action = request.points[0].experiment.document.action
+        notes = [f"fails: point {one.point.index}: {one.error.mistakes[0]}" for one in failing]
+        if plan.left_out:
+            notes.append(f"{counted(len(plan.left_out), 'task')} would take results from earlier runs (reuse=true)")
+        if known is None and plan.tasks and (found := len(journal.equal_tasks(task_keys(plan)))):
+            notes.append(f"of {counted(found, 'task')} there are results in earlier runs: reuse=true would take them")
+        if earlier is not None:
+            notes += _carried_on(journal, earlier)
+    action, exit_code = request.points[0].experiment.document.action, outcome.exit_code or int(bool(failing))
     if isinstance(action, Foresee) and action.dry_run:
-        notes += dry_run(plan, announce)
+        told, accepted = dry_run(plan, announce)
+        notes, exit_code = [*notes, *told], exit_code if accepted else AccessError.exit_code
     rate = action.rate if isinstance(action, Foresee) else None
-    return Foreseen(plan, history, rate, (*outcome.troubles, *notes), outcome.exit_code or int(bool(failing)))
+    foreseen = Foreseen(plan, history, rate, (*outcome.troubles, *notes), exit_code)
+    return replace(foreseen, notes=(*foreseen.notes, *_over(request, foreseen)))
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    if not rows:
-        return []
-    lines = tabled([*rows[0]], [[_cell(value) for value in row.values()] for row in rows[:_MOST_ROWS]])
-    return [*lines, f"and {len(rows) - _MOST_ROWS} more"] if len(rows) > _MOST_ROWS else lines
+def _carried_on(journal: Journal, run: RunEntry) -> Iterator[str]:
+    """Tell what is left of a run of the same command."""
+    states, seconds = [job.state for job in journal.jobs(run.id)], journal.seconds(run.id)
+    done, there = states.count("done"), states.count("submitted")
+    told = f"{done} of {counted(len(states), 'job')} done"
+    if there:
+        told += f", {there} submitted"
+    yield f"run {run.id} of the same command is not over: action=run would carry on with it ({told})"
+    if seconds.left_s and done + there:
+        to_go = sum(job.expected_s for job in journal.jobs(run.id) if job.state not in ("done", "submitted"))
+        yield f"left of it: {number_told(seconds.left_s)} s expected, {number_told(to_go)} s of them to be submitted"
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _cut(title: str, lines: list[str]) -> list[str]:
-    more = [f"{title}: and {len(lines) - _MOST_LINES} more of the kind"] if len(lines) > _MOST_LINES else []
-    return [*(f"{title}: {line}" for line in lines[:_MOST_LINES]), *more]
-
-
-def _group(group: Any) -> str:
-    numbers = ", ".join(str(index + 1) for index in group.jobs)
-    return f"{group.asked.kind} of job {numbers}{group.reason}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.3g} s" if math.isfinite(seconds) else "no bound"
-
-
-def _price(price: float) -> str:
-    return f"{price:.2f}" if math.isfinite(price) else "no bound"
-
-
-def _told_by(jobs: int) -> str:
-    if not jobs:
-        return "by IBM's formula (2 s a job, 350 µs an execution): no earlier job in the journal tells how good it is"
-    return f"by IBM's formula, corrected by what {counted(jobs, 'earlier job')} in the journal took"
+def _over(request: Request, foreseen: Foreseen) -> Iterator[str]:
+    """Tell which budget would leave jobs out."""
+    most_s, most_jobs = request.budget.max_quantum_s, request.budget.max_jobs
+    charged = [job for job in foreseen.plan.jobs if job.expected_s]
+    if most_s is not None and (expected_s := sum(job.expected_s for job in charged)) > most_s:
+        told = f"the formula's {number_told(expected_s)} s"
+        yield f"budget.max_quantum_s={most_s:g} is less than {told}: jobs would be left out"
+    if most_jobs is not None and len(charged) > most_jobs:
+        yield f"budget.max_jobs={most_jobs} is less than {len(charged)}: jobs would be left out"

@@ -1,30 +1,44 @@
 """Predicts quantum seconds from the estimate and from what earlier jobs took; knows the modules above it.
 
 How many times its estimate a job takes is told by the jobs of the same backend, of the same mode where there are some.
-The logarithm of that factor is taken for normal, with unknown mean and spread, and the estimate itself counts as one
-earlier job that took what was expected, within a factor of two at most: so a journal without history predicts the
-estimate, from half of it to twice as much, and one job of history does not outweigh it. The bounds hold nine in ten.
+The logarithm of that factor is taken for normal, with unknown mean and spread. Of the mean the estimate itself counts
+as one earlier job that took what was expected; of the spread it counts as two, such that a journal without history
+predicts the estimate, from half of it to twice as much. The bounds are those of Student's t (Gelman et al., Bayesian
+Data Analysis, 3rd ed., 3.3): nine in ten jobs are within, once there are a few. Jobs far from the others, by more than
+three times their spread, count as three times their spread away: one odd job moves prediction and bounds by little.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from statistics import NormalDist
+from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import TYPE_CHECKING, Final, Self
 
 from qrt_runner.plan.costs import expected_s
-from qrt_runner.plan.explaining import most_overhead
+from qrt_runner.plan.explaining import counted, most_overhead
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from qrt_runner.journal import Journal, SpentJob
     from qrt_runner.plan import Job, Plan, PlannedTask
 
-_WITHIN: Final = NormalDist().inv_cdf(0.95)
-_PRIOR_VARIANCE: Final = (math.log(2) / _WITHIN) ** 2 / 2
-"""With it the bounds without history are half and twice the estimate: a prediction also has the mean's own spread."""
+BELOW_UPPER: Final = 0.95
+"""Nine in ten are within: one in twenty is below the lower bound, and one above the upper."""
+
+_PRIOR_JOBS: Final = 2
+"""For so many jobs the estimate counts, of the spread."""
+
+_PRIOR_SPREAD: Final = math.log(2) / 2.9199855803537242 / math.sqrt(2)
+"""With it the bounds without history are half and twice the estimate: the quantile of t with 2 degrees of freedom, and
+a prediction has the mean's own spread besides."""
+
+_FORMULA: Final = "formula (2 s a job, 350 µs an execution)"
+
+_FAR: Final = 3.0
+_OF_NORMAL: Final = 1.4826
+"""Standard deviations in a median absolute deviation."""
 
 
 @dataclass(frozen=True)
@@ -49,25 +63,44 @@ class Foretold:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class History:
-    """What earlier jobs tell of the estimates."""
+    """What earlier jobs tell of the estimates; remembers what it worked out for a backend and a mode."""
 
     spent: Sequence[SpentJob] = ()
+    known: dict[tuple[str, str], tuple[float, float, int]] = field(default_factory=dict)
 
     def foretold(self, job: Job) -> Foretold:
         """Return what a job is expected to take; nothing where it is simulated here."""
         if not job.expected_s:
             return Foretold()
-        factors = self._factors(job.submission.device.name, job.mode)
-        mean, spread = _moments([math.log(factor) for factor in factors])
-        most_s = _most_s(job)
+        mean, half_width, jobs = self._correction(job.submission.device.name, job.mode)
         return Foretold(
-            job.expected_s * math.exp(mean - _WITHIN * spread),
+            job.expected_s * math.exp(mean - half_width),
             job.expected_s * math.exp(mean),
-            most_s * math.exp(mean + _WITHIN * spread),
-            len(factors),
+            _most_s(job) * math.exp(mean + half_width),
+            jobs,
         )
+
+    def told(self, jobs: Sequence[Job]) -> Iterator[str]:
+        """Tell of each backend and mode among jobs by what its estimates are corrected."""
+        kinds = dict.fromkeys((job.submission.device.name, job.mode) for job in jobs if job.expected_s)
+        if unknown := [f"{mode} on {backend}" for backend, mode in kinds if not self._correction(backend, mode)[2]]:
+            yield f"{', '.join(unknown)}: IBM's {_FORMULA}; no earlier job in the journal tells how good that is"
+        for backend, mode in kinds:
+            mean, _, count = self._correction(backend, mode)
+            if not count:
+                continue
+            same = any(one.mode == mode for one in self.spent if one.backend == backend)
+            earlier = f"{counted(count, 'earlier job')} {'' if same else 'of other modes '}in the journal"
+            yield f"{mode} on {backend}: IBM's {_FORMULA} times {math.exp(mean):.3g}, by {earlier}"
+
+    def _correction(self, backend: str, mode: str) -> tuple[float, float, int]:
+        """Return the logarithm of the factor, how far from it the bounds are, and of how many jobs that is told."""
+        if (backend, mode) not in self.known:
+            factors = self._factors(backend, mode)
+            self.known[backend, mode] = (*_predicted_log([math.log(factor) for factor in factors]), len(factors))
+        return self.known[backend, mode]
 
     def _factors(self, backend: str, mode: str) -> list[float]:
         """Return by how much jobs took more than was expected: those of a mode, else all of the backend."""
@@ -94,12 +127,26 @@ def _predicted(plan: Plan, task: PlannedTask, likely: Sequence[float]) -> Planne
     return replace(task, price=replace(task.price, predicted_s=seconds)) if task.price and seconds else task
 
 
-def _moments(logs: Sequence[float]) -> tuple[float, float]:
-    """Return mean and spread of a further one, the prior counted as one more of them, at 0."""
-    count = len(logs)
-    mean = sum(logs) / (count + 1)
-    squares = _PRIOR_VARIANCE + mean**2 + sum((one - mean) ** 2 for one in logs)
-    return mean, math.sqrt(squares / (count + 1) * (1 + 1 / (count + 1)))
+def _predicted_log(logs: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of a further one, and how far from it nine in ten are, given earlier ones."""
+    from scipy.special import stdtrit
+
+    near = _winsorised(logs)
+    count, freedom = len(near), len(near) + _PRIOR_JOBS
+    # The prior is one more of them, at 0.
+    mean = sum(near) / (count + 1)
+    squares = _PRIOR_JOBS * _PRIOR_SPREAD**2 + mean**2 + sum((one - mean) ** 2 for one in near)
+    spread = math.sqrt(squares / freedom * (1 + 1 / (count + 1)))
+    return mean, float(stdtrit(freedom, BELOW_UPPER)) * spread
+
+
+def _winsorised(logs: Sequence[float]) -> list[float]:
+    """Return numbers, those far from the others moved to where far begins; of fewer than three none is odd."""
+    if len(logs) < 3:
+        return [*logs]
+    middle = median(logs)
+    spread = max(_OF_NORMAL * median(abs(one - middle) for one in logs), _PRIOR_SPREAD)
+    return [min(max(one, middle - _FAR * spread), middle + _FAR * spread) for one in logs]
 
 
 def _most_s(job: Job) -> float:
@@ -109,4 +156,5 @@ def _most_s(job: Job) -> float:
     most = most_overhead(job)
     if most is None:
         return math.inf
-    return expected_s(sum(load.executions * (most if load.overhead is None else 1) for load in job.loads))
+    added = sum(load.executions * (most - 1) for load in job.loads if load.overhead is None)
+    return expected_s(job.executions + added)

@@ -216,7 +216,7 @@ def _entry(key: str, request: Request, kept: KeptRun) -> RunEntry:
 
 
 def near(folder: Path) -> str:
-    """Return a folder as seen from the working directory, so that what is kept can be carried elsewhere."""
+    """Return a folder or a file as seen from the working directory, so that what is kept can be carried elsewhere."""
     here = folder.absolute()
     return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 

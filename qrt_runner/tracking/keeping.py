@@ -9,7 +9,6 @@ All of it only its owner can read.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
@@ -18,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import ConfigError, refuse
 from qrt_runner.tracking.files import Files
-from qrt_runner.tracking.metrics import Metric
+from qrt_runner.tracking.lines import append, line_of, record_of, to_disk, whole_lines
 from qrt_runner.tracking.places import leads_out, make_private, named, opened, tighten
-from qrt_runner.tracking.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from qrt_runner.tracking.records import Record
 
 _INDEX: Final = "run.json"
 _TASKS: Final = "tasks.jsonl"
@@ -116,7 +116,7 @@ class KeptRun:
         make_private(draft.parent)
         with named(draft), opened(draft, "wb") as stream:
             stream.write(content)
-            _to_disk(stream)
+            to_disk(stream)
         draft.replace(self.folder / name)
 
     def begin(self) -> None:
@@ -134,9 +134,9 @@ class KeptRun:
 
     def keep(self, records: Iterable[Record]) -> None:
         """Write records, all of them or, where it dies meanwhile, the first of them."""
-        lines = {record.key: _line(record, self.files.kept(record.key, record.artifacts)) for record in records}
+        lines = {record.key: line_of(record, self.files.kept(record.key, record.artifacts)) for record in records}
         self.files.to_disk()
-        _append(self.folder / _TASKS, [*lines.values()])
+        append(self.folder / _TASKS, [*lines.values()])
         self._note({key: _RENEWED for key in lines if key in self.logged or key in self.reopened})
 
     def note_logged(self, runs: Mapping[str, str]) -> None:
@@ -154,15 +154,15 @@ class KeptRun:
     def records(self) -> Iterator[Record]:
         """Read the records in their order, each as it was kept last."""
         files, last = Files(self.folder, shared=not self.folders), {}
-        for number, line in enumerate(_whole_lines(self.folder / _TASKS)):
+        for number, line in enumerate(whole_lines(self.folder / _TASKS)):
             last[line["key"]] = number
-        for number, line in enumerate(_whole_lines(self.folder / _TASKS)):
+        for number, line in enumerate(whole_lines(self.folder / _TASKS)):
             if last[line["key"]] == number:
-                yield _record(line, files)
+                yield record_of(line, files)
 
     def states(self) -> dict[str, str]:
         """Return the state of each task by its key."""
-        return {line["key"]: line["state"] for line in _whole_lines(self.folder / _TASKS)}
+        return {line["key"]: line["state"] for line in whole_lines(self.folder / _TASKS)}
 
     def remedy(self) -> str:
         """Return where the results are, and the command that logs them."""
@@ -178,7 +178,7 @@ class KeptRun:
         """Note what became of tasks in MLflow, on disk before anybody relies on it."""
         if not told:
             return
-        _append(self.folder / _LOGGED, [json.dumps(item) for item in told.items()])
+        append(self.folder / _LOGGED, [json.dumps(item) for item in told.items()])
         for key, word in told.items():
             self._take(key, word)
 
@@ -241,53 +241,6 @@ def _read(file: Path) -> KeptRun:
         run = KeptRun(folder=file.parent, **data)
     except (ValueError, TypeError) as error:
         raise refuse("run", f"{file}, which is damaged ({error})", "a run as it was kept", "run=<id>") from error
-    for key, word in _whole_lines(file.parent / _LOGGED):
+    for key, word in whole_lines(file.parent / _LOGGED):
         run._take(key, word)  # noqa: SLF001 - it is made here
     return run
-
-
-def _line(record: Record, files: Mapping[str, Any]) -> str:
-    metrics = [(metric.key, _told(metric.value), metric.step) for metric in record.metrics]
-    data = {"key": record.key, "title": record.title, "state": record.state, "swept": record.swept}
-    return json.dumps({**data, "params": record.params, "tags": record.tags, "metrics": metrics, "files": files})
-
-
-def _record(line: Mapping[str, Any], files: Files) -> Record:
-    return Record(
-        key=line["key"],
-        title=line["title"],
-        state=line["state"],
-        params=line["params"],
-        tags=line["tags"],
-        metrics=tuple(Metric(key, float(value), step) for key, value, step in line["metrics"]),
-        artifacts=files.read(line["files"]),
-        swept=line["swept"],
-    )
-
-
-def _append(file: Path, lines: Sequence[str]) -> None:
-    with named(file), opened(file, "ab") as stream:
-        # The line break comes first, so that a line cut off by a crash spoils no other.
-        stream.write("".join(f"\n{line}" for line in lines).encode())
-        _to_disk(stream)
-
-
-def _to_disk(stream: Any) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
-def _whole_lines(file: Path) -> Iterator[Any]:
-    """Read a file of JSON lines, without blank ones and those that a crash cut off."""
-    if not file.is_file():
-        return
-    with file.open(encoding="utf-8") as stream:
-        for line in stream:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                continue
-
-
-def _told(value: float) -> float | str:
-    return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124 - NaN is not itself
