@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.errors import ConfigError, QrtError
@@ -53,9 +52,16 @@ def main() -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    if arguments and all(word in ("-h", "--help") for word in arguments):
-        sys.stdout.write(_help_page())
+    if {"-h", "--help"} & set(arguments):
+        from qrt_runner.guide import help_page
+
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        sys.stdout.write(help_page([word for word in arguments if word not in ("-h", "--help")], colour=colour))
         return 0
+    if any(word in ("-sc", "--shell-completion") for word in arguments):
+        from qrt_runner.shell import complete
+
+        return complete(arguments)
     if sys.stderr.isatty():
         sys.stderr.write("reading the config\n")
     from qrt_runner.config import secrets_in_overrides
@@ -86,25 +92,6 @@ def _command(arguments: Sequence[str]) -> int:
     if first.action.kind == "plan":
         return _foresee(composition, experiments)
     return _act(composition, first)
-
-
-def _help_page() -> str:
-    """Return the page that Hydra would show, without Hydra: to show a page, no config need be composed."""
-    from string import Template
-
-    import yaml
-
-    from qrt_runner import SHIPPED
-
-    places = [folder for folder in (Path("conf"), SHIPPED / "conf") if folder.is_dir()]
-    config = next(file for place in places if (file := place / "config.yaml").is_file())
-    template = yaml.safe_load(config.read_text(encoding="utf-8"))["hydra"]["help"]["template"]
-    options: dict[str, set[str]] = {}
-    for place in places:
-        for file in place.glob("*/**/*.yaml"):
-            options.setdefault(file.parent.relative_to(place).as_posix(), set()).add(file.stem)
-    groups = "".join(f"{group}: {', '.join(sorted(names))}\n" for group, names in sorted(options.items()))
-    return Template(template).substitute(APP_CONFIG_GROUPS=groups) + "\n"
 
 
 def _act(composition: Composition, document: Document) -> int:

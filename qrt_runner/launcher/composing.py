@@ -118,7 +118,7 @@ def compose_points(arguments: Sequence[str]) -> Composition:
     """
     task, failure = Task(), None
     forget_sweep()
-    Plugins.instance().register(_search_path_plugin())
+    Plugins.instance().register(search_path_plugin())
     try:
         with hydra_errors_told(arguments), mode_known(arguments):
             hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(task)()
@@ -154,7 +154,7 @@ def _told_apart(points: Sequence[Composed]) -> tuple[Composed, ...]:
 
 
 @cache
-def _search_path_plugin() -> type[SearchPathPlugin]:
+def search_path_plugin() -> type[SearchPathPlugin]:
     """Return the plugin that puts the user's own `conf/`, and before it `--config-dir`, in front of the shipped one."""
 
     class UsersOwn(SearchPathPlugin):
