@@ -52,16 +52,8 @@ def main() -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    if {"-h", "--help"} & set(arguments):
-        from qrt_runner.guide import help_page
-
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        sys.stdout.write(help_page([word for word in arguments if word not in ("-h", "--help")], colour=colour))
-        return 0
-    if any(word in ("-sc", "--shell-completion") for word in arguments):
-        from qrt_runner.shell import complete
-
-        return complete(arguments)
+    if (told := _told_at_once(arguments)) is not None:
+        return told
     if sys.stderr.isatty():
         sys.stderr.write("reading the config\n")
     from qrt_runner.config import secrets_in_overrides
@@ -92,6 +84,22 @@ def _command(arguments: Sequence[str]) -> int:
     if first.action.kind == "plan":
         return _foresee(composition, experiments)
     return _act(composition, first)
+
+
+def _told_at_once(arguments: Sequence[str]) -> int | None:
+    """Show a help page, or serve a shell that completes; return None where neither is asked for."""
+    helps = ("-h", "--help")
+    if any(word in helps for word in arguments):
+        from qrt_runner.guide import help_page
+
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        sys.stdout.write(help_page([word for word in arguments if word not in helps], colour=colour))
+        return 0
+    if any(word in ("-sc", "--shell-completion") for word in arguments):
+        from qrt_runner.shell import complete
+
+        return complete(arguments)
+    return None
 
 
 def _act(composition: Composition, document: Document) -> int:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.guide.knowing import known_of
+from qrt_runner.guide.knowing import is_open, known_of
 from qrt_runner.guide.sheets import all_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from qrt_runner.guide.groups import Group
     from qrt_runner.guide.sheets import Field, FieldPath, Sheet
@@ -74,45 +74,53 @@ def entries_of(group: Group, options: Sequence[str], groups: Mapping[str, Group]
     """
     own = {option: all_fields(group, option, groups) for option in options}
     beside = {
-        found.path[1:]: found for found in config.fields if found.path[: len(group.path)] == group.path == found.path[:1]
+        found.path[1:]: found
+        for found in config.fields
+        if found.path[: len(group.path)] == group.path == found.path[:1]
     }
-    entries = [
-        _entry(group, path, {option: own[option][path] for option in options if path in own[option]}, beside, own, groups)
-        for path in dict.fromkeys(chain(*own.values(), beside))
-        if path != _KIND and (path or not options)
-    ]
+    found = _Found(group, groups, own, beside)
+    paths = dict.fromkeys(chain(*own.values(), beside))
+    entries = [found.entry(path) for path in paths if path != _KIND and (path or not options)]
     return [entry for entry in entries if not entry.section or entry.meaning]
 
 
-def _entry(
-    group: Group,
-    path: FieldPath,
-    having: Mapping[str, Field],
-    beside: Mapping[FieldPath, Field],
-    own: Mapping[str, Mapping[FieldPath, Field]],
-    groups: Mapping[str, Group],
-) -> Entry:
-    found = [*having.values(), *([beside[path]] if path in beside else [])]
-    kinds = [own[option][_KIND].default for option in having if _KIND in own[option]]
-    whole = (*group.path, *path)
-    meaning, allowed = known_of(whole, kinds[0].strip("\"'") if kinds and kinds[0] else None)
-    defaults: dict[str, list[str]] = {}
-    for option, field in [*having.items(), *([("all", beside[path])] if path in beside else [])]:
-        if field.default is not None:
-            defaults.setdefault(field.default, []).append(option)
-    return Entry(
-        name=".".join(whole),
-        section=found[0].default is None,
-        defaults=defaults,
-        meaning=re.sub(r"(?<!\.)\.$", "", next((field.comment for field in found if field.comment), meaning)),
-        allowed=allowed,
-        options=() if len(having) == len(own) or path in beside else tuple(having),
-        inside=_is_inside(group, path, groups),
-    )
+@dataclass(frozen=True)
+class _Found:
+    """What the files say of a group's fields."""
 
+    group: Group
+    groups: Mapping[str, Group]
+    own: Mapping[str, Mapping[FieldPath, Field]]
+    """By option."""
 
-def _is_inside(group: Group, path: FieldPath, groups: Mapping[str, Group]) -> bool:
-    from qrt_runner.guide.knowing import is_open
+    beside: Mapping[FieldPath, Field]
 
-    above = [path[:length] for length in range(1, len(path))]
-    return any("/".join((*group.path, *part)) in groups or is_open((*group.path, *part)) for part in above)
+    def entry(self, path: FieldPath) -> Entry:
+        """Put together what is said of a field."""
+        having = {option: fields[path] for option, fields in self.own.items() if path in fields}
+        found = [*having.items(), *([("all", self.beside[path])] if path in self.beside else [])]
+        defaults: dict[str, list[str]] = {}
+        for option, field in found:
+            if field.default is not None:
+                defaults.setdefault(field.default, []).append(option)
+        whole = (*self.group.path, *path)
+        meaning, allowed = known_of(whole, self._kind(having))
+        comment = next((field.comment for _, field in found if field.comment), meaning)
+        return Entry(
+            name=".".join(whole),
+            section=not defaults,
+            defaults=defaults,
+            meaning=re.sub(r"(?<!\.)\.$", "", comment),
+            allowed=allowed,
+            options=() if len(having) == len(self.own) or path in self.beside else tuple(having),
+            inside=self._is_inside(path),
+        )
+
+    def _kind(self, options: Iterable[str]) -> str | None:
+        """Return the kind of the first of these options that has one."""
+        kinds = (self.own[option][_KIND].default for option in options if _KIND in self.own[option])
+        return next((kind.strip("\"'") for kind in kinds if kind), None)
+
+    def _is_inside(self, path: FieldPath) -> bool:
+        above = [(*self.group.path, *path[:length]) for length in range(1, len(path))]
+        return any("/".join(place) in self.groups or is_open(place) for place in above)

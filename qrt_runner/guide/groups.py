@@ -1,4 +1,4 @@
-"""Finds the groups of the config and their options, the user's own before the shipped ones; knows the standard library."""
+"""Finds the groups of the config and their options, the user's own first; knows the standard library."""
 
 from __future__ import annotations
 

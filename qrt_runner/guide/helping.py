@@ -150,7 +150,9 @@ class _Book:
         group = self.groups.get(steps[0], Group(steps[0]))
         options = sorted(group.options, key=lambda option: option != self.choices.get(group.name, ("", ""))[0])
         all_entries = entries_of(group, options, self.groups, self.sheet)
-        while steps and not (entries := [one for one in all_entries if f"{one.name}.".startswith(".".join([*steps, ""]))]):
+        while steps and not (
+            entries := [one for one in all_entries if f"{one.name}.".startswith(".".join([*steps, ""]))]
+        ):
             if not is_open(steps[:-1]):
                 names = [one.name for one in all_entries if not one.inside]
                 raise _unknown(name, names or [*self.groups, *self.top], "")

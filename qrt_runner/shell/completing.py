@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 _SCRIPTS: Final = {"bash": "bash.sh", "zsh": "zsh.sh", "fish": "fish.fish"}
 _UNINSTALL: Final = {
-    "bash": "complete -r qrt-runner python python3\n",
+    "bash": "complete -r qrt-runner python python3\n"
+    '[[ -z $_qrt_runner_other_python ]] || complete -F "$_qrt_runner_other_python" python python3\n',
     "zsh": "compdef -d qrt-runner; compdef _python python python3\n",
-    "fish": "complete -e -c qrt-runner; functions -e __qrt_runner_complete __qrt_runner_is_module\n",
+    "fish": "complete -e -c qrt-runner; function __qrt_runner_is_module; false; end\n",
 }
 _FLAGS: Final = ("--help", "--multirun", "--cfg", "--config-dir", "--info", "--hydra-help", "--shell-completion")
 _FILES: Final = (".", "/", "~")
@@ -84,9 +85,7 @@ def _words(line: str) -> tuple[list[str], str]:
 def _keys(word: str, groups: Mapping[str, Group], words: Sequence[str]) -> list[str]:
     """Return groups, each with the `=` that an option follows, and fields; `.` stands behind what has fields inside."""
     if word.startswith("hydra") or "." in word:
-        from qrt_runner.launcher.hinting import fields_by_hydra
-
-        return fields_by_hydra(word, _choices(groups, words))
+        return _fields(word, groups, words)
     chosen = [f"{name}=" for name in groups if "/" not in name or word.startswith(name.partition("/")[0] + "/")]
     sections = [f"{name}." for name in groups if "/" not in name and name != EXPERIMENT]
     return [*chosen, *sections, *top_fields(own_and_shipped())]
@@ -101,14 +100,20 @@ def _values(key: str, value: str, groups: Mapping[str, Group], words: Sequence[s
         return [f"{key}={before}{comma}{option}" for option in group.options if option not in taken]
     if value.startswith(_FILES):
         return []
+    if key.startswith("hydra"):
+        return _fields(f"{key}={value}", groups, words)
     if closed := closed_values(key.split(".")):
         return [f"{key}={word}" for word in closed]
+    return [] if value else _fields(f"{key}=", groups, words)
+
+
+def _fields(word: str, groups: Mapping[str, Group], words: Iterable[str]) -> list[str]:
+    """Return what Hydra completes, behind the words that decide which fields there are.
+
+    Those are options, of a sweep the first one, and what is new.
+    """
     from qrt_runner.launcher.hinting import fields_by_hydra
 
-    return [] if value else fields_by_hydra(f"{key}=", _choices(groups, words))
-
-
-def _choices(groups: Mapping[str, Group], words: Iterable[str]) -> list[str]:
-    """Return the words that decide which fields there are: options, of a sweep the first one, and what is new."""
     chosen = [word.partition(",")[0] for word in words if word.partition("=")[0].partition("@")[0] in groups]
-    return [*chosen, *(word for word in words if word.startswith("+") and len(word.split()) == 1)]
+    new = [word for word in words if word.startswith("+") and len(word.split()) == 1]
+    return fields_by_hydra(word, [*chosen, *new])
