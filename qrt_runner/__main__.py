@@ -103,7 +103,7 @@ def _told_at_once(arguments: Sequence[str]) -> int | None:
 
 
 def _act(composition: Composition, document: Document) -> int:
-    """Carry out an action that is about the cache or earlier runs, and print what it has to say."""
+    """Carry out an action that is about the caches or earlier runs, and print what it has to say."""
     from qrt_runner.config import ShowCache
 
     if isinstance(document.action, ShowCache):
@@ -118,13 +118,15 @@ def _act(composition: Composition, document: Document) -> int:
 
 
 def _cache(section: Transpile, *, clear: bool) -> int:
+    from qrt_runner.config import noise_models_folder
     from qrt_runner.transpilation.cache import Cache, cache_folder
 
-    cache = Cache(cache_folder(), section.cache_limit_mib)
-    if clear:
-        sys.stdout.write(f"removed {cache.clear()} from {cache.folder}\n")
-    else:
-        sys.stdout.write(f"{cache.folder}: {cache.amount()} of at most {cache.limit_mib} MiB\n")
+    circuits = Cache(cache_folder(), section.cache_limit_mib)
+    models = Cache(noise_models_folder(), 0, ending=".json")
+    for cache, what in ((circuits, "transpiled circuits"), (models, "learned noise models")):
+        most = f" of at most {cache.limit_mib} MiB" if cache.limit_mib else ""
+        told = f"removed {cache.clear()} from {cache.folder}" if clear else f"{cache.folder}: {cache.amount()}{most}"
+        sys.stdout.write(f"{what}: {told}\n")
     return 0
 
 

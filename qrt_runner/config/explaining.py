@@ -236,4 +236,14 @@ def _example(here: Schema, schema: Schema, given: object = None) -> str:
     ]
     meant = nearest(str(given), options) if options and given is not None else None
     examples = [example for option in [here, *here.get("anyOf", [])] for example in option.get("examples", [])]
-    return str(meant or (examples or options or ["<value>"])[0])
+    return str(meant or _whole(given, here) or (examples or options or ["<value>"])[0])
+
+
+def _whole(given: object, here: Schema) -> int | None:
+    """Return the whole number that was written as another, such as 1e4, where it is allowed."""
+    taken = next((option for option in [here, *here.get("anyOf", [])] if option.get("type") == "integer"), None)
+    if taken is None or not isinstance(given, float) or not given.is_integer():
+        return None
+    number = int(given)
+    inside = taken.get("minimum", number) <= number <= taken.get("maximum", number)
+    return number if inside and number < taken.get("exclusiveMaximum", number + 1) else None
