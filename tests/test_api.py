@@ -9,19 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from composing import circuit_file
-from hydra.core.global_hydra import GlobalHydra
 
 import qrt_runner
 from qrt_runner.errors import ConfigError
 
 QUIET = ["tracking=off", "tracking.plots=false"]
 TURN = ("turn", "circuit = QuantumCircuit(1)\ncircuit.ry(Parameter('theta'), 0)", "'z': 'Z', 'x': 'X'")
-
-
-@pytest.fixture(autouse=True)
-def _fresh_hydra() -> None:
-    """Let Hydra start anew, as it does after each command."""
-    GlobalHydra.instance().clear()
 
 
 def test_importing_the_package_takes_under_50_ms():

@@ -45,6 +45,7 @@ ORDER = (
     "runner",
     "launcher",
     "shell",
+    "offered",
     "api",
     "__main__",
     "rehearsal",

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins.bash_completion import BashCompletion
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
 
 from qrt_runner import SHIPPED
-from qrt_runner.launcher.composing import search_path_plugin
+from qrt_runner.launcher.composing import own_configs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +24,12 @@ def fields_by_hydra(word: str, choices: Sequence[str]) -> list[str]:
         word: What is typed of it.
         choices: Overrides that decide which fields there are.
     """
-    Plugins.instance().register(search_path_plugin())
     try:
-        with redirect_stderr(StringIO()), initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")):
+        with (
+            own_configs(()),
+            redirect_stderr(StringIO()),
+            initialize_config_dir(version_base="1.3", config_dir=str(SHIPPED / "conf")),
+        ):
             plugin = BashCompletion(GlobalHydra.instance().config_loader())
             found: list[str] = plugin._query("config", " ".join([*choices, word]))  # noqa: SLF001 - what its scripts ask
             return found
