@@ -58,7 +58,9 @@ class Asked:
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p><code>{escape(self._command)}</code></p><pre>{escape(self.config)}</pre>"
+        what = f"config of the first of {len(self.experiments)} points" if self.composition.swept else "config"
+        folded = f"<details><summary>{what}</summary><pre>{escape(self.config)}</pre></details>"
+        return f"<div><p><code>{escape(self._command)}</code></p>{folded}</div>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,9 +135,11 @@ class Results:
         from qrt_runner.runner import headline
         from qrt_runner.runner.pages import page
 
+        swept = any(task.point.overrides for task in self.tasks)
         shown = [
             {
                 "point": task.point.index,
+                **({"swept": " ".join(task.point.overrides)} if swept else {}),
                 "task": task.name,
                 "backend": task.backend,
                 "state": task.state,
