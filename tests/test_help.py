@@ -121,3 +121,18 @@ def test_bold_on_a_terminal_only(command, variables, bold):
     shell = [sys.executable, "-m", "qrt_runner", "--help", "mode=raw"]
     subprocess.run(shell, stdout=theirs, env=environment, check=True)
     assert ("\033[1mmode=raw\033[0m" in os.read(ours, 65536).decode()) is bold
+
+
+def test_groups_and_configs_of_the_users_own(command, tmp_path):
+    """A group of their own is listed and told of; a config of their own need not have the main page in it."""
+    (tmp_path / "conf" / "lab").mkdir(parents=True)
+    (tmp_path / "conf" / "lab" / "ours.yaml").write_text(
+        "# Whose fridge is it?\n# python -m qrt_runner +lab=ours\nfloor: 2\n"
+    )
+    assert re.search(r"^  lab= +ours$", command("--help").out, re.MULTILINE)
+    assert "ours              Whose fridge is it?" in command("--help", "lab").out
+    assert "  lab.floor=2" in command("--help", "lab=ours").out.splitlines()
+    (tmp_path / "conf" / "config.yaml").write_text(
+        (ROOT / "conf" / "config.yaml").read_text().partition("hydra:\n  help")[0]
+    )
+    assert "  circuit=" in command("--help").out

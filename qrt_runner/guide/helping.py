@@ -89,9 +89,15 @@ class _Book:
         """Return the main page."""
         import yaml
 
-        template = yaml.safe_load(self.config.read_text(encoding="utf-8"))["hydra"]["help"]["template"]
-        order = list(self.choices)
-        ordered = sorted(self.groups.values(), key=lambda group: (order.index(group.path[0]), group.name))
+        texts = (file.read_text(encoding="utf-8") for place in self.places if (file := place / _CONFIG).is_file())
+        # A config of the user's own need not have the page in it.
+        template = next(
+            found["hydra"]["help"]["template"]
+            for text in texts
+            if "template" in ((found := yaml.safe_load(text) or {}).get("hydra") or {}).get("help", {})
+        )
+        order = {name: place for place, name in enumerate(self.choices)}
+        ordered = sorted(self.groups.values(), key=lambda group: (order.get(group.path[0], len(order)), group.name))
         listed = [line for group in ordered for line in self._listed(group)]
         text = Template(template).safe_substitute(APP_CONFIG_GROUPS="\n".join(listed), FIELDS=", ".join(self.top))
         return [line for given in text.splitlines() for line in _fitting(given)]
