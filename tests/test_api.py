@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -142,6 +143,35 @@ def test_what_a_caller_has_in_hydra_stays(tmp_path):
         assert compose("theirs").answer == 42
     with initialize_config_dir(version_base="1.3", config_dir=str(own)):
         assert compose("theirs").answer == 42
+
+
+APPLICATION = """
+import hydra
+import qrt_runner
+from hydra.core.hydra_config import HydraConfig
+
+
+@hydra.main(version_base="1.3", config_path="own", config_name="app")
+def main(config):
+    results = qrt_runner.run(qrt_runner.compose("-m seed=1,2 tracking=off"))
+    print(config.x, results.exit_code, len(results), HydraConfig.get().job.name)
+
+
+main()
+"""
+
+
+def test_inside_an_application_of_the_caller_s_own(tmp_path):
+    """Which had Hydra look for plugins before this package was imported; its own jobs go on."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "app.yaml").write_text("x: 1\n")
+    (tmp_path / "app.py").write_text(APPLICATION)
+    shell = [sys.executable, "app.py", "-m", "x=2,3"]
+    environment = os.environ | {"PYTHONPATH": str(Path(qrt_runner.__file__).parents[1])}
+    done = subprocess.run(shell, capture_output=True, text=True, check=False, env=environment)
+    assert [line for line in done.stdout.splitlines() if line.endswith(" app")] == ["2 0 2 app", "3 0 2 app"], (
+        done.stderr
+    )
 
 
 def test_other_launchers_are_refused_before_they_run_anything():

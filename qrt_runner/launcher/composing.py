@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +47,7 @@ OmegaConf.register_new_resolver("qrt.recorded", recorded, replace=True)
 """For what a recorded run tells of its backend: `${qrt.recorded:backend.run,journal.folder}`."""
 
 
+_COMPILED: Final = "hydra_plugins.qrt_runner_compiled"
 _COMPOSED: Final[ContextVar[tuple[Path, ...]]] = ContextVar("own config folders", default=())
 """The user's own config folders, while we compose."""
 
@@ -175,7 +177,13 @@ def _told_apart(points: Sequence[Composed]) -> tuple[Composed, ...]:
 @contextmanager
 def own_configs(arguments: Sequence[str]) -> Iterator[None]:
     """Let Hydra look into the user's own config folders as well; other applications in this process are let alone."""
-    Plugins.instance().register(_search_path_plugin())
+    plugins = Plugins.instance()
+    plugins.register(_search_path_plugin())
+    if _COMPILED not in sys.modules:
+        # An application of the caller's had Hydra look for plugins before ours were on the path.
+        ours = import_module(_COMPILED)
+        plugins.register(ours.CompiledSweeper)
+        plugins.register(ours.CompiledLauncher)
     token = _COMPOSED.set(tuple(own_folders(arguments)))
     try:
         yield
