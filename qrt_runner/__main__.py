@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.errors import ConfigError, QrtError
@@ -53,9 +52,8 @@ def main() -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    if arguments and all(word in ("-h", "--help") for word in arguments):
-        sys.stdout.write(_help_page())
-        return 0
+    if (told := _told_at_once(arguments)) is not None:
+        return told
     if sys.stderr.isatty():
         sys.stderr.write("reading the config\n")
     from qrt_runner.config import secrets_in_overrides
@@ -88,27 +86,24 @@ def _command(arguments: Sequence[str]) -> int:
     return _act(composition, first)
 
 
-def _help_page() -> str:
-    """Return the page that Hydra would show, without Hydra: to show a page, no config need be composed."""
-    from string import Template
+def _told_at_once(arguments: Sequence[str]) -> int | None:
+    """Show a help page, or serve a shell that completes; return None where neither is asked for."""
+    helps = ("-h", "--help")
+    if any(word in helps for word in arguments):
+        from qrt_runner.guide import help_page
 
-    import yaml
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        sys.stdout.write(help_page([word for word in arguments if word not in helps], colour=colour))
+        return 0
+    if any(word in ("-sc", "--shell-completion") for word in arguments):
+        from qrt_runner.shell import complete
 
-    from qrt_runner import SHIPPED
-
-    places = [folder for folder in (Path("conf"), SHIPPED / "conf") if folder.is_dir()]
-    config = next(file for place in places if (file := place / "config.yaml").is_file())
-    template = yaml.safe_load(config.read_text(encoding="utf-8"))["hydra"]["help"]["template"]
-    options: dict[str, set[str]] = {}
-    for place in places:
-        for file in place.glob("*/**/*.yaml"):
-            options.setdefault(file.parent.relative_to(place).as_posix(), set()).add(file.stem)
-    groups = "".join(f"{group}: {', '.join(sorted(names))}\n" for group, names in sorted(options.items()))
-    return Template(template).substitute(APP_CONFIG_GROUPS=groups) + "\n"
+        return complete(arguments)
+    return None
 
 
 def _act(composition: Composition, document: Document) -> int:
-    """Carry out an action that is about the cache or earlier runs, and print what it has to say."""
+    """Carry out an action that is about the caches or earlier runs, and print what it has to say."""
     from qrt_runner.config import ShowCache
 
     if isinstance(document.action, ShowCache):
@@ -123,13 +118,15 @@ def _act(composition: Composition, document: Document) -> int:
 
 
 def _cache(section: Transpile, *, clear: bool) -> int:
+    from qrt_runner.config import noise_models_folder
     from qrt_runner.transpilation.cache import Cache, cache_folder
 
-    cache = Cache(cache_folder(), section.cache_limit_mib)
-    if clear:
-        sys.stdout.write(f"removed {cache.clear()} from {cache.folder}\n")
-    else:
-        sys.stdout.write(f"{cache.folder}: {cache.amount()} of at most {cache.limit_mib} MiB\n")
+    circuits = Cache(cache_folder(), section.cache_limit_mib)
+    models = Cache(noise_models_folder(), 0, ending=".json")
+    for cache, what in ((circuits, "transpiled circuits"), (models, "learned noise models")):
+        most = f" of at most {cache.limit_mib} MiB" if cache.limit_mib else ""
+        told = f"removed {cache.clear()} from {cache.folder}" if clear else f"{cache.folder}: {cache.amount()}{most}"
+        sys.stdout.write(f"{what}: {told}\n")
     return 0
 
 

@@ -6,155 +6,24 @@
 from __future__ import annotations
 
 import shlex
-import sys
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+import threading
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from qrt_runner.errors import refuse
+from qrt_runner.errors import ConfigError, refuse
+from qrt_runner.offered import Asked, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from pandas import DataFrame
-
-    from qrt_runner.config import Experiment
-    from qrt_runner.launcher import Composition
     from qrt_runner.results import TaskResult
-    from qrt_runner.runner import Request
     from qrt_runner.runner.foreseen import Foreseen
 
 __all__ = ["Asked", "Results", "compose", "load", "plan", "run"]
 
-
-@dataclass(frozen=True, repr=False)
-class Asked:
-    """What a command line asks for: an experiment, or the points of a sweep."""
-
-    words: tuple[str, ...]
-    composition: Composition
-    experiments: Mapping[int, Experiment]
-    """By the numbers of their points."""
-
-    @property
-    def experiment(self) -> Experiment:
-        """The only experiment, or the first of a sweep."""
-        return next(iter(self.experiments.values()))
-
-    @property
-    def config(self) -> str:
-        """Its composed config, as YAML."""
-        return self.composition.points[0].yaml()
-
-    def request(self) -> Request:
-        """Return what a run is asked; its results are kept in a folder that holds no other run."""
-        from qrt_runner.launcher import request_of
-        from qrt_runner.launcher.saying import tidy
-        from qrt_runner.tracking import unused
-
-        request = request_of(self.composition, self.experiments, self._command, tidy)
-        return replace(request, folder=unused(request.folder))
-
-    @property
-    def _command(self) -> str:
-        return f"python -m qrt_runner {shlex.join(self.words)}".strip()
-
-    def __repr__(self) -> str:
-        """Tell the command that asks for the same."""
-        points = f", {len(self.experiments)} points" if self.composition.swept else ""
-        return f"<qrt_runner experiment: {self._command}{points}>"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p><code>{escape(self._command)}</code></p><pre>{escape(self.config)}</pre>"
-
-
-@dataclass(frozen=True, repr=False)
-class Results:
-    """What came of a run."""
-
-    run: str
-    """Its id, by which it is loaded again."""
-
-    tasks: Sequence[TaskResult]
-    """In the order of their points."""
-
-    troubles: Sequence[str] = ()
-    """What went wrong and is saved nevertheless."""
-
-    exit_code: int = 0
-    """As of the command line: 0 where all of it is done."""
-
-    def __len__(self) -> int:
-        """Return the number of tasks."""
-        return len(self.tasks)
-
-    def __iter__(self) -> Iterator[TaskResult]:
-        """Give the tasks."""
-        return iter(self.tasks)
-
-    def __getitem__(self, index: int) -> TaskResult:
-        """Return a task by its place."""
-        return self.tasks[index]
-
-    @cached_property
-    def rows(self) -> list[dict[str, Any]]:
-        """The numbers, one row for each parameter set and observable, with what was swept over."""
-        from qrt_runner.tracking import task_rows
-
-        return [row for task in self.tasks for row in task_rows(task)]
-
-    def to_pandas(self) -> DataFrame:
-        """Return the numbers as a table: what `results.parquet` of a sweep holds."""
-        from pandas import DataFrame
-
-        return DataFrame(self.rows)
-
-    def counts(self) -> DataFrame:
-        """Return the counts as a table, one row for each outcome of a parameter set; its rightmost bit is bit 0."""
-        from pandas import DataFrame
-
-        rows = [
-            {"point": task.point.index, "task": task.name, "parameter_set": index}
-            | dict(zip(task.parameters, task.parameter_values[index].tolist(), strict=True))
-            | {"outcome": outcome, "count": count}
-            for task in self.tasks
-            if task.counts is not None
-            for index, joint in enumerate(task.counts.joint)
-            for outcome, count in joint.items()
-        ]
-        return DataFrame(rows)
-
-    def to_qiskit(self) -> Any:
-        """Return a `PrimitiveResult` as Qiskit's primitives do, with a PUB result for each task that has any."""
-        from qrt_runner.analysis.primitive import primitive_result
-
-        return primitive_result(self.tasks, {"qrt_runner": self.run})
-
-    def __repr__(self) -> str:
-        """Return the closing table."""
-        from qrt_runner.runner import table
-
-        return f"run {self.run}\n{table(self.tasks)}"
-
-    def _repr_html_(self) -> str:
-        from qrt_runner.runner import headline
-        from qrt_runner.runner.pages import page
-
-        shown = [
-            {
-                "point": task.point.index,
-                "task": task.name,
-                "backend": task.backend,
-                "state": task.state,
-                "headline number": headline(task),
-            }
-            for task in self.tasks
-        ]
-        return page([shown], [f"run {self.run}", *self.troubles])
+_IMPORTING: Final = threading.Lock()
 
 
 def compose(overrides: str | Sequence[str] = ()) -> Asked:
@@ -163,21 +32,22 @@ def compose(overrides: str | Sequence[str] = ()) -> Asked:
     Args:
         overrides: The words after `python -m qrt_runner`, or all of them as one text.
 
+    Nothing is written, and Hydra's state and logging in this process are left as they are.
+
     Raises:
         ConfigError: With all mistakes.
     """
     from qrt_runner.config import secrets_in_overrides
-    from qrt_runner.errors import ConfigError
-    from qrt_runner.launcher import check_run_wide, compose_points, for_owner_only, judged
+    from qrt_runner.launcher import apart, check_run_wide, compose_points, for_owner_only, judged, unwritten
 
     words = tuple(shlex.split(overrides) if isinstance(overrides, str) else overrides)
     if secrets := secrets_in_overrides(words):
         raise ConfigError(secrets)
-    with _command_line(words), for_owner_only():
-        composition = compose_points(words)
+    with apart(words), for_owner_only():
+        composition = compose_points(words, only=True)
+        unwritten(composition)
     if not composition.points:
-        given = "what runs point by point" if composition.ran else "a help page"
-        raise refuse("overrides", given, "experiments, with hydra/launcher=compiled", "the command line for the rest")
+        raise refuse("overrides", "a page to be shown", "an experiment, or a sweep", "the command line for the rest")
     experiments = judged(composition.points, swept=composition.swept)
     check_run_wide(experiments.values())
     return Asked(words, composition, experiments)
@@ -189,6 +59,7 @@ def run(experiment: Asked) -> Results:
     Raises:
         QrtError: Where nothing could be run.
     """
+    _import_at_once()
     from qrt_runner.launcher.saying import announce
     from qrt_runner.runner import run as ran
 
@@ -203,6 +74,7 @@ def plan(experiment: Asked, rate: float | None = None) -> Foreseen:
         experiment: What was composed.
         rate: Price of a quantum second; None for that of `action.rate`, where there is one.
     """
+    _import_at_once()
     from qrt_runner.launcher.saying import announce
     from qrt_runner.runner.foreseeing import foresee
 
@@ -224,8 +96,31 @@ def load(run: str = "latest", journal: str | Path | None = None) -> Results:
     from qrt_runner.runner.replaying import loaded
 
     folder = Path(journal) if journal is not None else _journal()
+    _import_at_once()
+    if not folder.is_dir():
+        raise _without_journal(folder, run)
     outcome = loaded(folder, run)
     return Results(outcome.run, _sorted(outcome.results), outcome.troubles, outcome.exit_code)
+
+
+def _import_at_once() -> None:
+    """Import the runtime before threads do it side by side, each of which would find half of it there."""
+    if threading.active_count() > 1:
+        with _IMPORTING:
+            import_module("qrt_runner.mitigation")
+
+
+def _without_journal(folder: Path, run: str) -> ConfigError:
+    """Return what tells that there is no journal, and where the numbers of the run are nevertheless."""
+    from qrt_runner.tracking import find_kept
+
+    remedy = "the folder in which the run was begun, or journal=<its journal>"
+    try:
+        kept = find_kept(run)
+    except ConfigError:
+        return refuse("journal", f"{folder}, which is not there", "the folder of a journal", remedy)
+    there = f"action=report run={kept.id}, from {kept.folder}, tells its numbers"
+    return refuse("journal", f"{folder}, which is not there", "the folder of a journal", f"{remedy}; {there}")
 
 
 def _journal() -> Path:
@@ -240,14 +135,3 @@ def _journal() -> Path:
 
 def _sorted(results: Sequence[TaskResult]) -> list[TaskResult]:
     return sorted(results, key=lambda result: result.point.index)
-
-
-@contextmanager
-def _command_line(words: Sequence[str]) -> Iterator[None]:
-    """Let Hydra read other words than those with which this process was started."""
-    before = sys.argv
-    sys.argv = ["qrt_runner", *words]
-    try:
-        yield
-    finally:
-        sys.argv = before

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from faulting import Service
     from mlflow.tracking import MlflowClient
+    from qiskit_ibm_runtime import QiskitRuntimeService
 
     from qrt_runner.rehearsal import Rehearsal
 
@@ -144,3 +146,29 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
 
     with rehearsal(tmp_path_factory.mktemp("served") / "store") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    """The service that `backend=rehearsal` asks for: commands join it, which spares the seconds of a start."""
+    from faulting import started
+
+    with started(tmp_path_factory.mktemp("rehearsal")) as rehearsal:
+        yield rehearsal
+
+
+@pytest.fixture(scope="module")
+def client(running: Rehearsal) -> QiskitRuntimeService:
+    """The client that sees what the service gives."""
+    from faulting import client_of
+
+    return client_of(running)
+
+
+@pytest.fixture
+def service(running: Rehearsal, client: QiskitRuntimeService) -> Iterator[Service]:
+    """The service from now on; no fault outlives the test."""
+    from faulting import service_of
+
+    yield service_of(running, client)
+    running.lift_faults()

@@ -52,6 +52,14 @@ def only_mistake(ended: Ended) -> str:
 # --- what the config alone tells ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("given", "remedy"), [("1e4", "10000"), ("2048.0", "2048"), ("1e-4", "1024"), ("-1e4", "1024")]
+)
+def test_a_whole_number_written_as_another_is_told_as_one(command, given, remedy):
+    """What was meant by 1e4 is 10000; what is no number of shots at all is told an example."""
+    assert f"allowed: a whole number (at least 1); remedy: mode.shots={remedy}\n" in command(f"mode.shots={given}").err
+
+
 def test_an_unknown_option_lists_the_choices(command: Callable[..., Ended]) -> None:
     """With the nearest one as the remedy, where one is near."""
     assert_config_error(

@@ -16,12 +16,9 @@ from faulting import (
     check_journal,
     check_ledger,
     check_records,
-    client_of,
     killed_at,
     meanwhile,
     operation_of,
-    service_of,
-    started,
     until_done,
 )
 from requests.adapters import HTTPAdapter
@@ -32,35 +29,11 @@ from qrt_runner.journal import Journal
 from qrt_runner.rehearsal import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from qiskit_ibm_runtime import QiskitRuntimeService
     from requests import PreparedRequest
 
     from qrt_runner.journal import Submission
-    from qrt_runner.rehearsal import Rehearsal
 
 OWN_TAGS = "mitigation.options.environment.job_tags"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    """The service that `backend=rehearsal` asks for."""
-    with started(tmp_path_factory.mktemp("rehearsal")) as rehearsal:
-        yield rehearsal
-
-
-@pytest.fixture(scope="module")
-def client(running) -> QiskitRuntimeService:
-    """The client that sees what the service gives."""
-    return client_of(running)
-
-
-@pytest.fixture
-def service(running, client) -> Iterator[Service]:
-    """The service from now on; no fault outlives the test."""
-    yield service_of(running, client)
-    running.lift_faults()
 
 
 @pytest.fixture

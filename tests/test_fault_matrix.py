@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from faulting import Service, check, client_of, killed_at, meanwhile, service_of, started, until_done
+from faulting import Service, check, killed_at, meanwhile, service_of, until_done
 from qiskit_ibm_runtime import Batch, Session
 
 from qrt_runner.backends import repeating
@@ -20,11 +20,8 @@ from qrt_runner.journal import Journal
 from qrt_runner.rehearsal import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from qiskit_ibm_runtime import QiskitRuntimeService
-
-    from qrt_runner.rehearsal import Rehearsal
 
 FAULTS: Final[dict[str, dict[str, Any]]] = {
     "lost": {"kind": "lost"},
@@ -53,26 +50,6 @@ STEPS: Final = {
 """What a command asks the service for, step by step."""
 
 IN_GROUPS: Final = ("workloads", "open_session", "close_session")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    """The service that `backend=rehearsal` asks for: commands join it, which spares the seconds of a start."""
-    with started(tmp_path_factory.mktemp("rehearsal")) as rehearsal:
-        yield rehearsal
-
-
-@pytest.fixture(scope="module")
-def client(running) -> QiskitRuntimeService:
-    """The client that sees what the service gives."""
-    return client_of(running)
-
-
-@pytest.fixture
-def service(running, client) -> Iterator[Service]:
-    """The service from now on; no fault outlives the test."""
-    yield service_of(running, client)
-    running.lift_faults()
 
 
 @pytest.fixture

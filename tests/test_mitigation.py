@@ -201,7 +201,9 @@ def test_extrapolations_keep_their_axes(sets, extrapolator, count):
     chosen = circuit_file("pair", lines, "'zz': 'ZZ', 'z': 'IZ', 'xx': 'XX'")
     chosen += [f"+circuit.parameter_values.theta={[0.3, 0.6][:sets]}"] if sets else []
     chosen += ["backend=fake_manila", "mode=estimator", "mode.shots=256", "mitigation=zne"]
-    found = result_of(*chosen, f"mitigation.options.resilience.zne.extrapolator={extrapolator}").expectations
+    result = result_of(*chosen, f"mitigation.options.resilience.zne.extrapolator={extrapolator}")
+    assert any(note.startswith("standard errors are those of the fit to zero noise alone") for note in result.notes)
+    found = result.expectations
     assert found.details["evs_noise_factors"].shape == (sets or 1, 3, 3)
     assert found.details["evs_extrapolated"].shape == (sets or 1, 3, count, 4)  # at 0 and at the three noise factors
 

@@ -225,6 +225,7 @@ def test_raw_versus_primitive_is_told_side_by_side(command, store):
         ("estimator", "zz"),
         ("estimator", "xx"),
     }
+    assert {run.data.params["shots"] for run in runs if run is not parent} == {"4096"}
     png = Path(store.download_artifacts(parent.info.run_id, "plots/side_by_side.png")).read_bytes()
     assert png.startswith(b"\x89PNG")
     (line,) = [line for line in ended.out.splitlines() if line.startswith("<xx>")]

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from qrt_runner.tracking import proven
-from qrt_runner.tracking.addresses import browse_address
+from qrt_runner.tracking.addresses import browse_address, browse_command
 from qrt_runner.tracking.keeping import KeptRun
 from qrt_runner.tracking.records import Record
 from qrt_runner.tracking.store import Recorder
 from qrt_runner.tracking.viewing import VIEW, view
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def log(store: Path, run: str) -> KeptRun:
@@ -123,3 +121,15 @@ def test_address_of_the_run_table():
     place = "/#/experiments/7/runs?viewStateShareKey=qrt"
     assert browse_address("sqlite:///a.db", "7") == f"http://127.0.0.1:5000{place}"
     assert browse_address("https://me:secret@host/mlflow/", "7") == f"https://host/mlflow{place}"
+
+
+def test_the_command_that_browses_is_called_by_this_interpreter(tmp_path, monkeypatch):
+    """As `python` where a shell finds this one by that name, else by its path, from the working directory if inside."""
+    store, inside = "sqlite:///a b.db", tmp_path / "venv" / "bin" / "python"
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert browse_command(store) == "python -m mlflow ui --backend-store-uri 'sqlite:///a b.db'"
+    monkeypatch.setenv("PATH", "")
+    assert browse_command(store).startswith(f"{sys.executable} -m mlflow ui")
+    monkeypatch.setattr(sys, "executable", str(inside))
+    assert browse_command(store).startswith("venv/bin/python -m mlflow ui")
+    assert browse_command("http://host:5000") == "open http://host:5000"

@@ -788,7 +788,7 @@ def test_store_from_the_environment(lab, command, monkeypatch, tmp_path):
     assert ended.code == 0, ended.err
     assert len(lab.recorded("from_environment")) == 1
     assert not (tmp_path / "mlflow.db").exists()
-    assert f"browse: mlflow ui --backend-store-uri {lab.uri}" in ended.out
+    assert f" -m mlflow ui --backend-store-uri {lab.uri}" in ended.out
 
 
 def test_store_from_the_config_goes_before_the_environment(lab, command, monkeypatch, tmp_path):

@@ -23,11 +23,15 @@ from qiskit.circuit.library import IntegerComparatorGate, PauliEvolutionGate, QF
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Clifford, SparsePauliOp
 from qiskit.transpiler import InstructionProperties, Target
+from qiskit_ibm_runtime.options_models import NoiseLearnerV3Options
 
 from qrt_runner import SHIPPED
 from qrt_runner.backends import Device, open_device
 from qrt_runner.circuits import open_circuit
 from qrt_runner.config import Transpile, fingerprint
+from qrt_runner.mitigation import LearnerOptions
+from qrt_runner.mitigation.remembering import remember
+from qrt_runner.noise import Layer, LayerNoise, NoiseModel
 from qrt_runner.transpilation import lower
 from qrt_runner.transpilation.cache import Cache, Entry, cache_folder
 from qrt_runner.transpilation.canonical import Canon, digest
@@ -590,13 +594,28 @@ def test_the_command_shows_the_cache_and_clears_it(command):
     for name in ("ghz", "bell"):
         lower(shipped(name), device("fake_manila"), DEFAULT)
     (cache_folder() / "mine.txt").write_text("not an entry")
+    place = re.escape(str(cache_folder()))
     shown = command("action=cache")
     assert shown.code == 0
-    assert re.fullmatch(rf"{re.escape(str(cache_folder()))}: 2 entries, 0\.\d MiB of at most 512 MiB\n", shown.out)
+    told = shown.out.splitlines()
+    assert re.fullmatch(rf"transpiled circuits: {place}: 2 entries, 0\.\d MiB of at most 512 MiB", told[0])
     cleared = command("action=cache", "action.clear=true")
-    assert re.fullmatch(rf"removed 2 entries, 0\.\d MiB from {re.escape(str(cache_folder()))}\n", cleared.out)
+    told = cleared.out.splitlines()
+    assert re.fullmatch(rf"transpiled circuits: removed 2 entries, 0\.\d MiB from {place}", told[0])
     assert [file.name for file in entries()] == ["mine.txt"]
     assert "0 entries, 0.0 MiB" in command("action=cache").out
+
+
+def test_learned_noise_models_are_shown_and_cleared_too(command):
+    """One that is kept is one entry until it is cleared."""
+    layer = LayerNoise(Layer((0, 1), (("cx", (0, 1)),), "pauli"), ("ZZ",), (0.01,))
+    device = {"backend_kind": "ibm", "backend": "ibm_fez", "simulated": False, "calibration": "", "group": "pauli"}
+    asked = LearnerOptions(**device, strategy="active-accum", max_layers=20, learner=NoiseLearnerV3Options())
+    remember(NoiseModel("ibm_fez", (layer,)), asked, "a run")
+    told = command("action=cache").out.splitlines()
+    assert re.fullmatch(r"learned noise models: \S+noise_models: 1 entry, 0\.0 MiB", told[1])
+    assert "learned noise models: removed 1 entry" in command("action=cache", "action.clear=true").out
+    assert "noise_models: 0 entries" in command("action=cache").out
 
 
 def test_the_command_imports_nothing_heavy(process):

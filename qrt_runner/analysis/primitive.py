@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ def _pub(result: TaskResult) -> PubResult:
     }
     is_single = not result.parameters and len(there) == 1
     if result.counts is not None:
-        return PubResult(_bits(result.counts, there, is_single=is_single), metadata)
+        return SamplerPubResult(_bits(result.counts, there, is_single=is_single), metadata)
     assert result.expectations is not None
     metadata["observables"] = list(result.expectations.names)
     return PubResult(_values(result.expectations, there, is_single=is_single), metadata)

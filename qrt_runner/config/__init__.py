@@ -14,7 +14,7 @@ from qrt_runner.config.backends import (
 )
 from qrt_runner.config.combining import OptionsJudge
 from qrt_runner.config.explaining import nearest, shown
-from qrt_runner.config.folders import caches_folder, state_folder
+from qrt_runner.config.folders import caches_folder, noise_models_folder, state_folder
 from qrt_runner.config.learning import RUN, Learning
 from qrt_runner.config.parsing import (
     ONLY_TASK,
@@ -88,6 +88,7 @@ __all__ = [
     "fingerprint",
     "merged_mistakes",
     "nearest",
+    "noise_models_folder",
     "parse",
     "secrets_in",
     "secrets_in_overrides",

@@ -48,6 +48,60 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def told_of(schema: Schema, steps: Sequence[str], data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a field means and which values it takes, each empty where the schema does not say.
+
+    Args:
+        schema: JSON schema of the config.
+        steps: The field's path.
+        data: What of a config tells the kinds of its sections.
+    """
+    here = _field_at(schema, steps, data)
+    if here is None:
+        return "", ""
+    bare = {key: value for key, value in here.items() if key != "description"}
+    return _described(here), _allowed(bare, schema) if _says_something(here) else ""
+
+
+def words_of(schema: Schema, steps: Sequence[str], data: Mapping[str, Any]) -> list[str]:
+    """Return the values of a field that takes no others, as a config writes them; see `told_of`."""
+    here = _field_at(schema, steps, data) or {}
+    words: list[str] = []
+    for option in here.get("anyOf", [here]):
+        found = _resolved(option, schema)
+        if found.get("type") in ("boolean", "null"):
+            words += {"boolean": ["true", "false"], "null": ["null"]}[found["type"]]
+        elif "enum" in found or "const" in found:
+            words += [str(word) for word in found.get("enum", [found.get("const")])]
+        else:
+            return []
+    return words
+
+
+def _field_at(schema: Schema, steps: Sequence[str], data: Any) -> Schema | None:
+    """Return the JSON schema of a field, None where there is no such place."""
+    here = _chosen(schema, schema, data)
+    for step in steps:
+        data = data.get(step) if isinstance(data, dict) else None
+        kinds = [_resolved(kind, schema) for kind in here.get("oneOf", [here])]
+        inner = next((kind["properties"][step] for kind in kinds if step in kind.get("properties", {})), None)
+        inner = inner or next(iter(here.get("patternProperties", {}).values()), here.get("additionalProperties"))
+        if not isinstance(inner, dict):
+            return None
+        here = _chosen(inner, schema, data)
+    return here
+
+
+def is_open_mapping(schema: Schema, steps: Sequence[str]) -> bool:
+    """Tell whether a field is a mapping whose keys are free."""
+    here = _field_at(schema, steps, {}) or {}
+    return here.get("type") == "object" and here.get("additionalProperties", True) is not False
+
+
+def _says_something(here: Schema) -> bool:
+    return bool({"type", "anyOf", "enum", "const", "discriminator"} & here.keys())
+
+
 def _mistake(detail: ErrorDetails, schema: Schema, data: Mapping[str, Any]) -> Mistake:
     steps, given = _walk(detail["loc"], data)
     path = ".".join(steps)
@@ -182,4 +236,14 @@ def _example(here: Schema, schema: Schema, given: object = None) -> str:
     ]
     meant = nearest(str(given), options) if options and given is not None else None
     examples = [example for option in [here, *here.get("anyOf", [])] for example in option.get("examples", [])]
-    return str(meant or (examples or options or ["<value>"])[0])
+    return str(meant or _whole(given, here) or (examples or options or ["<value>"])[0])
+
+
+def _whole(given: object, here: Schema) -> int | None:
+    """Return the whole number that was written as another, such as 1e4, where it is allowed."""
+    taken = next((option for option in [here, *here.get("anyOf", [])] if option.get("type") == "integer"), None)
+    if taken is None or not isinstance(given, float) or not given.is_integer():
+        return None
+    number = int(given)
+    inside = taken.get("minimum", number) <= number <= taken.get("maximum", number)
+    return number if inside and number < taken.get("exclusiveMaximum", number + 1) else None

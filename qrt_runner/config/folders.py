@@ -20,6 +20,11 @@ def caches_folder() -> Path:
     return Path(given) if given else _user_caches() / "qrt_runner"
 
 
+def noise_models_folder() -> Path:
+    """Return the folder of the noise models that were learned."""
+    return caches_folder() / "noise_models"
+
+
 def _user_caches() -> Path:
     """Return where a user's programs keep what can be made again."""
     try:

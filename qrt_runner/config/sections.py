@@ -230,7 +230,7 @@ class Report(Section):
 
 
 class ShowCache(Section):
-    """The command shows the transpiled circuits that are kept on disk."""
+    """The command shows the transpiled circuits and the learned noise models that are kept on disk."""
 
     kind: Literal["cache"]
     clear: Annotated[bool, Field(examples=["true"])]

@@ -3,6 +3,7 @@
 It runs nothing and imports nothing heavy: a wrong config is refused here, before qiskit or MLflow come in.
 """
 
+from qrt_runner.launcher.apart import apart, unwritten
 from qrt_runner.launcher.composing import Composition, compose_points
 from qrt_runner.launcher.gathering import gathered
 from qrt_runner.launcher.judging import check_run_wide, judged
@@ -14,6 +15,7 @@ __all__ = [
     "Composed",
     "Composition",
     "Points",
+    "apart",
     "check_run_wide",
     "compose_points",
     "for_owner_only",
@@ -21,4 +23,5 @@ __all__ = [
     "judged",
     "point_files",
     "request_of",
+    "unwritten",
 ]

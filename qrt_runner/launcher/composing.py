@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 # Hydra looks for plugins in the namespace package `hydra_plugins`, wherever on the path it lies.
 sys.path.append(str(Path(__file__).parent / "plugins"))
@@ -20,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from qrt_runner import SHIPPED
-from qrt_runner.errors import QrtError
+from qrt_runner.errors import QrtError, refuse
 from qrt_runner.launcher.judging import check_composed, check_sweep
 from qrt_runner.launcher.moding import mode_known
 from qrt_runner.launcher.points import Points
@@ -35,12 +37,19 @@ if TYPE_CHECKING:
 
     from hydra.core.config_search_path import ConfigSearchPath
 
+    from qrt_runner.launcher.containers import Container
+
 
 OmegaConf.register_new_resolver("qrt.equal", lambda one, other: one == other, replace=True)
 """For a default that follows from another field: `${qrt.equal:${mode.kind},estimator}`."""
 
 OmegaConf.register_new_resolver("qrt.recorded", recorded, replace=True)
 """For what a recorded run tells of its backend: `${qrt.recorded:backend.run,journal.folder}`."""
+
+
+_COMPILED: Final = "hydra_plugins.qrt_runner_compiled"
+_COMPOSED: Final[ContextVar[tuple[Path, ...]]] = ContextVar("own config folders", default=())
+"""The user's own config folders, while we compose."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,9 @@ class Composition:
 class Task:
     """What Hydra calls for a point, also in other processes, and what our launcher hands points to."""
 
-    def __init__(self) -> None:
-        """Start with no point."""
+    def __init__(self, *, only_composes: bool = False) -> None:
+        """Start with no point; what would run point by point is refused where it is only to be composed."""
+        self.only_composes = only_composes
         self.taken: list[Composed] = []
         self.points: Points | None = None
 
@@ -76,8 +86,15 @@ class Task:
         if hydra["mode"] != RunMode.MULTIRUN.name:
             self.taken.append(point)
             return None
+        self._may_run(hydra)
         with _told_as_it_is():
             return run_point(point, sweep_of(hydra), Path(point.template.folders.output))
+
+    def _may_run(self, hydra: Container) -> None:
+        if self.only_composes:
+            given = str(hydra["runtime"]["choices"].get("hydra/launcher", "another launcher, or sweeper"))
+            allowed = "compiled, with hydra/sweeper=compiled: others run point by point, and compose nothing"
+            raise refuse("hydra/launcher", given, allowed, "the command line")
 
     def take(self, points: Sequence[Composed]) -> None:
         """Take points of a sweep, which run when Hydra is done."""
@@ -90,6 +107,7 @@ class Task:
     def run(self, points: Sequence[Composed]) -> list[float | None]:
         """Run points at once, for a sweeper that needs their objectives."""
         template = points[0].template
+        self._may_run(template.hydra)
         sweep = sweep_of(template.hydra)
         with _told_as_it_is():
             check_composed(points)
@@ -110,17 +128,20 @@ def _told_as_it_is() -> Iterator[None]:
         raise RuntimeError(msg) from error
 
 
-def compose_points(arguments: Sequence[str]) -> Composition:
+def compose_points(arguments: Sequence[str], *, only: bool = False) -> Composition:
     """Let Hydra compose every point of a command line.
+
+    Args:
+        arguments: Its words.
+        only: Whether nothing may run meanwhile, as other launchers and sweepers do.
 
     Raises:
         ConfigError: Where Hydra refuses.
     """
-    task, failure = Task(), None
+    task, failure = Task(only_composes=only), None
     forget_sweep()
-    Plugins.instance().register(_search_path_plugin())
     try:
-        with hydra_errors_told(arguments), mode_known(arguments):
+        with own_configs(arguments), hydra_errors_told(arguments), mode_known(arguments):
             hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(task)()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever ends a sweep, what ran of it is told first
         failure = error
@@ -153,6 +174,23 @@ def _told_apart(points: Sequence[Composed]) -> tuple[Composed, ...]:
     )
 
 
+@contextmanager
+def own_configs(arguments: Sequence[str]) -> Iterator[None]:
+    """Let Hydra look into the user's own config folders as well; other applications in this process are let alone."""
+    plugins = Plugins.instance()
+    plugins.register(_search_path_plugin())
+    if _COMPILED not in sys.modules:
+        # An application of the caller's had Hydra look for plugins before ours were on the path.
+        ours = import_module(_COMPILED)
+        plugins.register(ours.CompiledSweeper)
+        plugins.register(ours.CompiledLauncher)
+    token = _COMPOSED.set(tuple(own_folders(arguments)))
+    try:
+        yield
+    finally:
+        _COMPOSED.reset(token)
+
+
 @cache
 def _search_path_plugin() -> type[SearchPathPlugin]:
     """Return the plugin that puts the user's own `conf/`, and before it `--config-dir`, in front of the shipped one."""
@@ -162,7 +200,7 @@ def _search_path_plugin() -> type[SearchPathPlugin]:
 
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             before = "main"
-            for folder in own_folders(sys.argv[1:]):
+            for folder in _COMPOSED.get():
                 search_path.prepend(provider="user", path=f"file://{folder.resolve()}", anchor=before)
                 before = "user"
 

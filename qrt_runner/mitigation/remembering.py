@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qrt_runner.config import caches_folder
+from qrt_runner.config import noise_models_folder
 from qrt_runner.noise import NoiseModel, model_of, plain
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _file(options: LearnerOptions, layer: Layer, together: Sequence[Layer]) -> P
     told: list[Any] = [options.backend_kind, options.backend, numbers, layer.key]
     if options.simulated:
         told += [options.noise, learner.simulator.seed_simulator, sorted(one.key for one in together)]
-    return caches_folder() / "noise_models" / f"{sha256(json.dumps(told).encode()).hexdigest()}.json"
+    return noise_models_folder() / f"{sha256(json.dumps(told).encode()).hexdigest()}.json"
 
 
 def _read(file: Path) -> NoiseModel | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from qrt_runner.config import Reference
     from qrt_runner.plan import PlannedTask
     from qrt_runner.results import Comparison, Expectations, JobResult, PubResult
+
+_OF_THE_FIT: Final = (
+    "standard errors are those of the fit to zero noise alone: by how much its curve misses is not in them"
+)
 
 
 def sharing(task: PlannedTask, jobs: Sequence[JobResult], pub: PubResult | None) -> Iterator[str]:
@@ -38,6 +42,8 @@ def doubts(task: PlannedTask, pub: PubResult, comparison: Comparison, missing: t
     yield from _unknown(experiment.document.reference, comparison, names, counting=counting)
     if pub.expectations is not None:
         yield from _not_finite(pub.expectations, comparison, missing)
+        if {"zne", "pea"}.intersection(task.ledger.applied):
+            yield _OF_THE_FIT
 
 
 def _shared(task: PlannedTask, jobs: Sequence[JobResult]) -> tuple[str, ...]:

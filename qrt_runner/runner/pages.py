@@ -18,13 +18,19 @@ def page(tables: Sequence[Sequence[Mapping[str, Any]]], words: Sequence[str] = (
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    heads = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in rows[0])
+    heads = "".join(f'<th scope="col" style="{_style(rows[0][name])}">{escape(str(name))}</th>' for name in rows[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row.values()) + "</tr>"
+        "<tr>" + "".join(f'<td style="{_style(value)}">{escape(_cell(value))}</td>' for value in row.values()) + "</tr>"
         for row in rows[:_MOST_ROWS]
     )
     more = f"<p>and {len(rows) - _MOST_ROWS} more</p>" if len(rows) > _MOST_ROWS else ""
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def _style(value: object) -> str:
+    """Return how a cell is set: numbers stand on the right."""
+    is_number = isinstance(value, int | float) or value is None
+    return f"padding: 0.1em 0.8em; text-align: {'right' if is_number else 'left'}"
 
 
 def _cell(value: object) -> str:

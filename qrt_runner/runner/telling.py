@@ -92,7 +92,15 @@ def _drawn(titles: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool
         drawn.add_column(title, no_wrap=True)
     for row in rows:
         drawn.add_row(*row)
-    console = Console(file=io.StringIO(), width=_WIDEST, force_terminal=colour, no_color=not colour, highlight=False)
+    # In a notebook rich would show the table by itself, and return nothing.
+    console = Console(
+        file=io.StringIO(),
+        width=_WIDEST,
+        force_terminal=colour,
+        force_jupyter=False,
+        no_color=not colour,
+        highlight=False,
+    )
     console.print(drawn)
     stream = console.file
     assert isinstance(stream, io.StringIO)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Final
 
 from qrt_runner.errors import TrackingError
@@ -22,7 +26,19 @@ def address(uri: str | None) -> str:
 def browse_command(uri: str | None) -> str:
     """Return the command that shows the recorded runs."""
     where = address(uri)
-    return f"open {_shown(where)}" if where.startswith("http") else f"mlflow ui --backend-store-uri {_shown(where)}"
+    if where.startswith("http"):
+        return f"open {_shown(where)}"
+    return f"{_interpreter()} -m mlflow ui --backend-store-uri {shlex.quote(_shown(where))}"
+
+
+def _interpreter() -> str:
+    """Return what calls this interpreter, also where its environment is not the one of the user's shell."""
+    own = Path(sys.executable)
+    found = shutil.which("python")
+    if found is not None and Path(found) == own:
+        return "python"
+    here = Path.cwd()
+    return shlex.quote(str(own.relative_to(here) if own.is_relative_to(here) else own))
 
 
 def browse_address(uri: str | None, experiment: str) -> str:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIB: Final = 2**20
-_ENDING: Final = ".transpiled"
 _UNFINISHED: Final = ".unfinished"
 _ABANDONED_S: Final = 3600.0
 """A file that has been unfinished for so long belongs to a process that was killed."""
@@ -57,6 +56,9 @@ class Cache:
     limit_mib: int
     """When the entries take more, the least recently used ones go."""
 
+    ending: str = ".transpiled"
+    """Of the names of its files."""
+
     def read(self, key: str) -> Entry | None:
         """Return an entry as it was written, or None; one that is damaged is removed."""
         try:
@@ -91,7 +93,7 @@ class Cache:
     def trim(self) -> None:
         """Remove the least recently used entries until the rest is within the limit, and what was never finished."""
         room = self.limit_mib * MIB
-        for file, status in sorted(self._files(_ENDING), key=lambda found: -found[1].st_mtime_ns):
+        for file, status in sorted(self._files(self.ending), key=lambda found: -found[1].st_mtime_ns):
             room -= status.st_size
             if room < 0:
                 _remove(file)
@@ -101,18 +103,18 @@ class Cache:
 
     def amount(self) -> Amount:
         """Return how much is in it."""
-        sizes = [status.st_size for _, status in self._files(_ENDING)]
+        sizes = [status.st_size for _, status in self._files(self.ending)]
         return Amount(len(sizes), sum(sizes) / MIB)
 
     def clear(self) -> Amount:
         """Remove everything, and return how much it was."""
-        sizes = [status.st_size for file, status in self._files(_ENDING) if _remove(file)]
+        sizes = [status.st_size for file, status in self._files(self.ending) if _remove(file)]
         for file, _ in self._files(_UNFINISHED):
             _remove(file)
         return Amount(len(sizes), sum(sizes) / MIB)
 
     def _file(self, key: str) -> Path:
-        return self.folder / f"{key}{_ENDING}"
+        return self.folder / f"{key}{self.ending}"
 
     def _put(self, key: str, content: bytes) -> None:
         """Write a file beside its place and move it there, so that readers find all of it or none."""
