@@ -134,16 +134,20 @@ def _cache(section: Transpile, *, clear: bool) -> int:
 
 
 def _run(composition: Composition, experiments: Mapping[int, Experiment], first: Document) -> int:
+    from qrt_runner.display import displayed
     from qrt_runner.launcher import Points, for_owner_only, request_of
-    from qrt_runner.launcher.saying import announce, show, tidy
-    from qrt_runner.runner import run
+    from qrt_runner.launcher.saying import show, tidy
 
     if composition.swept:
         with for_owner_only():
             Points(composition.folder, first.sweep.folders).write(composition.points)
     command = f"python -m qrt_runner {shlex.join(sys.argv[1:])}".strip()
-    request = request_of(composition, experiments, command, tidy)
-    outcome = run(request, announce, show)
+    with displayed(first.progress) as display:
+        # Imported while the line is got ready.
+        from qrt_runner.runner import run
+
+        request = request_of(composition, experiments, command, display.beside(tidy))
+        outcome = run(request, display.announce, display.beside(show), display.watch if display.draws else None)
     _close(outcome, first)
     return outcome.exit_code or int(len(experiments) < len(composition.points))
 

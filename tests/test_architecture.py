@@ -42,6 +42,7 @@ ORDER = (
     "reports",
     "tracking",
     "runner",
+    "display",
     "launcher",
     "api",
     "__main__",
@@ -69,6 +70,7 @@ KNOWN_BY = {
     "sqlite3": {"journal", "rehearsal", "tracking"},
     "matplotlib": {"plots"},
     "jinja2": {"reports"},
+    "rich": {"runner", "display"},
 }
 """Who may import which outside world, from the table's last column; `the above` passes what is above on."""
 
