@@ -165,11 +165,12 @@ def _foresee(composition: Composition, experiments: Mapping[int, Experiment]) ->
 
 def _close(outcome: Outcome, document: Document) -> None:
     """Print the closing table, then where the results are and how to browse them."""
-    from qrt_runner.launcher.saying import say
-    from qrt_runner.runner import closing, table
+    from qrt_runner.launcher.saying import is_coloured, room, say
+    from qrt_runner.runner import closing, table, under_way
 
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    say(f"\n{table(outcome.results, colour=colour)}\n\n")
+    if outcome.results or not outcome.waiting:
+        say(f"\n{table(outcome.results, colour=is_coloured(), columns=room())}\n\n")
+    say("".join(f"{line}\n" for line in (*under_way(outcome), "") if outcome.waiting))
     say("".join(f"{line}\n" for line in (*outcome.overview, "") if outcome.overview))
     say("\n".join(closing(outcome, document.tracking)) + "\n")
     sys.stderr.write("".join(f"{trouble}\n" for trouble in outcome.troubles))

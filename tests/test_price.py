@@ -146,7 +146,10 @@ def test_pec_with_a_known_model():
     assert price.overhead == pytest.approx(exp(0.8))
     assert price.estimated_s == pytest.approx(5.2032)
     assert (price.learning_shots, price.learning_s) == (0, 0.0)
-    assert announced(plan.jobs[0]) == "job 1 of 1: estimator on fake_manila: 143 circuits, 9,152 shots"
+    assert (
+        announced(plan.jobs[0])
+        == "job 1 of 1: estimator on fake_manila: 143 circuits, 9,152 shots (1 program of 2 qubits, 1 PUB)"
+    )
 
 
 def test_pec_before_its_noise_is_learned():
@@ -303,11 +306,11 @@ def test_the_spent_stand_beside_the_estimated(served, tmp_path):
     request = Request(points, tmp_path / "results", points[0].experiment.document.tracking, grouped=False)
     (result,) = run(request, announce=lines.append, show=lambda *_: None).results
     first, second = [line for line in lines if line.startswith("job ")]
-    assert first == "job 1 of 2: learner on fake_manila: 76 circuits, 9,728 shots, about 5 s"
+    assert first == "job 1 of 2: learner on fake_manila: 76 circuits, 9,728 shots, about 5 s (1 program, 1 PUB)"
     assert result.noise is not None
     circuits = ceil(64 * exp(4 * 20 * sum(result.noise.layers[0].rates)))
     seconds = 2 + circuits * 64 * 350e-6
-    assert second.endswith(f"{circuits} circuits, {circuits * 64:,} shots, about {seconds:.0f} s")
+    assert second.endswith(f"{circuits} circuits, {circuits * 64:,} shots, about {seconds:.0f} s (1 program, 1 PUB)")
     task, learner = result.jobs
     assert (result.price.spent_s, result.price.learning_spent_s) == (task.quantum_s, learner.quantum_s)
     assert min(task.quantum_s, learner.quantum_s) > 0

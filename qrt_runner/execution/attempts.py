@@ -152,6 +152,8 @@ def finished(attempt: Attempt, orders: Orders, *, looks: bool = False) -> JobRes
     _log.info("job %d is %s: %s", attempt.job.index + 1, state, attempt.error or attempt.service_id)
     orders.board.stands(attempt.job.index, state)
     if raw is not None:
+        if attempt.job.submission.device.where == "simulator" and attempt.spans == spans_of(attempt.job):
+            orders.took(attempt.job, told["run_s"])
         orders.diary.done(attempt.number, raw.content, raw.kind, told, complete=_completes(attempt, orders))
         return computed(attempt.job, attempt.spans, raw, told)
     if not attempt.is_open:

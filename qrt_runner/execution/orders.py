@@ -61,6 +61,9 @@ class Orders:
     foretold: Callable[[Job], float] = lambda job: job.expected_s
     """Returns the quantum seconds that a job is predicted to take."""
 
+    paces_s: dict[tuple[str, str, int], float] = field(default_factory=dict)
+    """Seconds for a shot on this machine, by kind of job, as the last of that kind took them."""
+
     handles: dict[int, Any] = field(default_factory=dict)
     """The platform's own jobs that are on a service, by the job's index."""
 
@@ -69,7 +72,8 @@ class Orders:
 
     def start(self, job: Job) -> None:
         """Say that a job is next, what it runs, and what it costs."""
-        words = f"job {job.index + 1} of {self.jobs}: {job.mode} on {job.submission.device.name}{_costs(job)}"
+        costs = _costs(job, self.paces_s.get(_kind(job)))
+        words = f"job {job.index + 1} of {self.jobs}: {job.mode} on {job.submission.device.name}{costs}"
         _log.info("%s", words)
         if job.submission.device.where == "simulator":
             # Aer lets no other thread in while it simulates: whoever watches is told before.
@@ -101,6 +105,11 @@ class Orders:
         self.underway[job.index] = job.expected_s
         self.submitted += submitted
 
+    def took(self, job: Job, run_s: float) -> None:
+        """Note how long a job was simulated on this machine."""
+        if job.executions:
+            self.paces_s[_kind(job)] = run_s / job.executions
+
     def is_on_service(self, job: Job, handle: Any) -> None:
         """Note the platform's own job, as one that waits there."""
         self.handles[job.index] = handle
@@ -131,20 +140,35 @@ class Orders:
         return ""
 
 
-def _costs(job: Job) -> str:
-    """Return what a job costs in a few words; seconds of a device only, as what is simulated here takes none."""
+def _costs(job: Job, pace_s: float | None) -> str:
+    """Return what a job runs and costs in a few words.
+
+    Seconds are a device's by the formula, and those of this machine where a job of the kind has just told them.
+    """
     if not job.loads:
         return ""
+    told = [_counted(job.circuits, "circuit"), _counted(job.executions, "shot")]
+    if seconds := job.expected_s or (pace_s or 0.0) * job.executions:
+        told.append(f"about {seconds:.0f} s")
+    return f": {', '.join(told)} ({_programs(job)})"
+
+
+def _programs(job: Job) -> str:
     circuits = {id(pub.circuit): pub.circuit for pub in job.submission.pubs}.values()
-    told = [_counted(len(circuits), "program")]
+    programs = _counted(len(circuits), "program")
     if job.submission.device.where == "simulator":
         # On a device a circuit has all of its qubits, in use or not.
-        told.append(_counted(max(circuit.num_qubits for circuit in circuits), "qubit"))
-    told.append(_counted(len(job.submission.pubs), "PUB"))
-    told += [_counted(job.circuits, "circuit"), _counted(job.executions, "shot")]
-    if job.expected_s:
-        told.append(f"about {job.expected_s:.0f} s")
-    return f": {', '.join(told)}"
+        programs += f" of {_counted(_width(job), 'qubit')}"
+    return f"{programs}, {_counted(len(job.submission.pubs), 'PUB')}"
+
+
+def _width(job: Job) -> int:
+    return max(int(pub.circuit.num_qubits) for pub in job.submission.pubs)
+
+
+def _kind(job: Job) -> tuple[str, str, int]:
+    """Return what jobs have in common that take equal seconds for a shot on this machine."""
+    return job.mode, job.submission.device.name, _width(job)
 
 
 def _counted(count: int, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,23 @@ def show(result: TaskResult, tasks: int) -> None:
     from qrt_runner.runner import told_in_sweep
 
     say("".join(f"{line}\n" for line in told_in_sweep(result, tasks)))
+
+
+def is_coloured() -> bool:
+    """Tell whether stdout takes colours: a terminal does, but for a dumb one; NO_COLOR and FORCE_COLOR go before that.
+
+    Both conventions (no-color.org, force-color.org) are about variables that are there and not empty.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def room() -> int | None:
+    """Return how many columns stdout has; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def tidy(spare: Sequence[str] = ()) -> None:

@@ -9,7 +9,7 @@ from qrt_runner.digits import with_error
 from qrt_runner.execution import Board, Orders, execute
 from qrt_runner.journal import Journal
 from qrt_runner.runner.cancelling import cancel
-from qrt_runner.runner.closing import closing, where
+from qrt_runner.runner.closing import closing, under_way, where
 from qrt_runner.runner.collecting import collect, gather
 from qrt_runner.runner.finishing import finish
 from qrt_runner.runner.interrupting import interruptible, stopped
@@ -42,6 +42,7 @@ __all__ = [
     "table",
     "told",
     "told_in_sweep",
+    "under_way",
     "where",
     "with_error",
 ]

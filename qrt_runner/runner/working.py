@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.errors import ConfigError, JournalError, QrtError, refuse
+from qrt_runner.errors import AccessError, ConfigError, JournalError, QrtError, refuse
 from qrt_runner.journal import GroupEntry, HeldError, JobEntry, RunEntry, TaskEntry
 from qrt_runner.plan import away, compile_plan, packed, reopened_device, request_key, task_keys, unpacked
 from qrt_runner.runner.modelling import model_of_run
@@ -88,7 +88,10 @@ def at_work(journal: Journal, request: Request, outcome: Outcome, announce: Call
         except QrtError as error:
             # Where the journal itself is what failed, there is nowhere to write that down.
             with suppress(JournalError):
-                work.diary.update(interrupted=True, note=str(error))
+                # Of a run of which nothing was submitted nothing is under way; the same command tries again.
+                refused = isinstance(error, AccessError) and not work.diary.submissions()
+                state = "failed" if refused else work.diary.run.state
+                work.diary.update(state=state, interrupted=True, note=str(error))
             raise
 
 
