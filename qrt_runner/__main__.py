@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shlex
 import signal
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _INTERRUPTED: Final = 130
 _COLLECT_RARELY: Final = (200_000, 20, 100)
 """Garbage collection thresholds: Python's own make it take a third of the seconds that the imports take."""
+
+_log = logging.getLogger("qrt_runner")
 
 
 def main() -> int:
@@ -56,8 +59,9 @@ def _command(arguments: Sequence[str]) -> int:
     if arguments and all(word in ("-h", "--help") for word in arguments):
         sys.stdout.write(_help_page())
         return 0
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and "progress=off" not in arguments:
         sys.stderr.write("reading the config\n")
+    arguments = _spelled_out(arguments)
     from qrt_runner.config import secrets_in_overrides
     from qrt_runner.launcher.saying import tidy
 
@@ -79,6 +83,7 @@ def _command(arguments: Sequence[str]) -> int:
     except QrtError:
         tidy()
         raise
+    _log.info("composed %d experiment%s", len(experiments), "s" if len(experiments) != 1 else "")
     first = next(iter(experiments.values())).document
     if first.action.kind in ("run", "submit"):
         return _run(composition, experiments, first)
@@ -86,6 +91,16 @@ def _command(arguments: Sequence[str]) -> int:
     if first.action.kind == "plan":
         return _foresee(composition, experiments)
     return _act(composition, first)
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Return the words with `-v` and `-vv` as Hydra takes them: what is logged of each step, and of each request."""
+    levels = {"-v": "INFO", "-vv": "DEBUG"}
+    wanted = [levels[word] for word in arguments if word in levels][-1:]
+    logs = ("job_logging", "hydra_logging")
+    # At the end: Hydra takes words only where they stand together.
+    spelled = [f"++hydra.{log}.loggers.qrt_runner.level={level}" for level in wanted for log in logs]
+    return [*(word for word in arguments if word not in levels), *spelled]
 
 
 def _help_page() -> str:

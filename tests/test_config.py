@@ -185,8 +185,8 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             ["+frequency=3"],
             (
                 "frequency: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, "
-                "mitigation, mode, name, overview, reference, resume, reuse, run, runs, seed, session, sweep, "
-                "tasks, tracking, transpile; remedy: leave frequency out"
+                "mitigation, mode, name, overview, progress, reference, resume, reuse, run, runs, seed, session, "
+                "sweep, tasks, tracking, transpile; remedy: leave frequency out"
             ),
         ),
         (

@@ -165,7 +165,9 @@ def test_pec_before_its_noise_is_learned():
     assert price.overhead is None
     assert price.learning_shots == 9728
     assert price.learning_s == pytest.approx(5.4048)
-    assert announced(plan.jobs[0], 2) == "job 1 of 2: learner on fake_manila: 76 circuits, 9,728 shots"
+    assert (
+        announced(plan.jobs[0], 2) == "job 1 of 2: learner on fake_manila: 76 circuits, 9,728 shots (1 program, 1 PUB)"
+    )
 
 
 def test_m3_is_calibrated_beside():
@@ -196,15 +198,19 @@ def test_each_job_of_a_task_takes_its_own_2_seconds():
 def test_what_is_said_before_a_job_on_a_service():
     """ZZ and XX in 2 bases, 3 noise factors, 32 randomizations of 512; the seconds where somebody charges for them."""
     (job,) = plan_of([*ON_MANILA, "mode=estimator", "mode.shots=16384", "mitigation=level_2"]).jobs
-    assert announced(job, 3) == "job 1 of 3: estimator on fake_manila: 192 circuits, 98,304 shots"
+    assert (
+        announced(job, 3)
+        == "job 1 of 3: estimator on fake_manila: 192 circuits, 98,304 shots (1 program of 2 qubits, 1 PUB)"
+    )
     charged = replace(job, expected_s=36.4)
-    assert announced(charged, 3) == "job 1 of 3: estimator on fake_manila: 192 circuits, 98,304 shots, about 36 s"
+    told = "192 circuits, 98,304 shots, about 36 s (1 program of 2 qubits, 1 PUB)"
+    assert announced(charged, 3) == f"job 1 of 3: estimator on fake_manila: {told}"
 
 
 def test_a_single_shot_is_no_plural():
     """1 circuit, 1 shot."""
     (job,) = plan_of(["circuit=bell", "mode=raw", "mode.shots=1"]).jobs
-    assert announced(job) == "job 1 of 1: raw on aer: 1 circuit, 1 shot"
+    assert announced(job) == "job 1 of 1: raw on aer: 1 circuit, 1 shot (1 program of 2 qubits, 1 PUB)"
 
 
 # --- what is kept ---

@@ -84,7 +84,9 @@ class Document(Section):
     sweep: Sweep
     journal: Journal
     budget: Budget
-    progress: Annotated[Literal["auto", "lines", "off"], BeforeValidator(switched_off), Field(examples=["off"])]
+    progress: Annotated[Literal["auto", "lines", "off"], BeforeValidator(switched_off), Field(examples=["off"])] = (
+        "auto"
+    )
     """How far a run is, while it runs: a line drawn anew on a terminal, lines elsewhere; lines anywhere; or nothing."""
     overview: Annotated[Literal["ladder", "side_by_side"], Field(examples=["ladder"])] | None
     """A figure and a table of all tasks of a run: error against cost, or values side by side; null for none."""

@@ -46,7 +46,7 @@ def wait_for(attempt: Attempt, orders: Orders) -> None:
     board.waits(attempt.session_kind if grouped else "")
     while True:
         state = str(again(attempt.handle.status))
-        _log.log(logging.DEBUG if state == last else logging.INFO, "job %s is %s", attempt.service_id, state)
+        _log.log(logging.DEBUG if state == last else logging.INFO, "job %s is %s", attempt.service_id, state.lower())
         board.stands(attempt.job.index, state)
         if state in FINAL:
             return

@@ -90,9 +90,8 @@ def table(results: Sequence[TaskResult], *, colour: bool = False, columns: int |
 
 def _folded(rows: Sequence[Sequence[str]], *, colour: bool) -> list[str]:
     """Return the closing table for a narrow terminal: a row's ids stand below it."""
-    first = _drawn(
-        [_TITLES[column] for column in _ABOVE], [[row[column] for column in _ABOVE] for row in rows], colour=colour
-    )
+    above = [[row[column] for column in _ABOVE] for row in rows]
+    first = _drawn([_TITLES[column] for column in _ABOVE], above, colour=colour)
     below = [[f"      job {row[2]}", *([f"      session {row[3]}"] if row[3] != "none" else [])] for row in rows]
     return [first[0], *(line for row, ids in zip(first[1:], below, strict=True) for line in (row, *ids))]
 
@@ -121,7 +120,14 @@ def _drawn(titles: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool
         drawn.add_column(title, no_wrap=True)
     for row in rows:
         drawn.add_row(*row)
-    console = Console(file=io.StringIO(), width=_WIDEST, force_terminal=colour, no_color=not colour, highlight=False)
+    console = Console(
+        file=io.StringIO(),
+        width=_WIDEST,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+    )
     console.print(drawn)
     stream = console.file
     assert isinstance(stream, io.StringIO)

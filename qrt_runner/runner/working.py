@@ -5,6 +5,7 @@ A run is in the journal, with all that is needed to submit and to read it, befor
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from qrt_runner.errors import AccessError, ConfigError, JournalError, QrtError, refuse
 from qrt_runner.journal import GroupEntry, HeldError, JobEntry, RunEntry, TaskEntry
-from qrt_runner.plan import away, compile_plan, packed, reopened_device, request_key, task_keys, unpacked
+from qrt_runner.plan import away, compile_plan, counted, packed, reopened_device, request_key, task_keys, unpacked
 from qrt_runner.runner.modelling import model_of_run
 from qrt_runner.runner.predicting import history_of, with_predictions
 from qrt_runner.runner.refusing import judged_refusals
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from qrt_runner.results import Point
     from qrt_runner.runner.outcome import Outcome, Request
     from qrt_runner.runner.reusing import Reused
+
+_log = logging.getLogger(__name__)
 
 PART: Final = "part "
 """Begins the key of a run that is one point of a sweep which other launchers run point by point."""
@@ -118,6 +121,8 @@ def _begun(
     known = journal.equal_tasks if request.reuse else None
     plan = compile_plan(request.points, reference_of, known, cache(partial(model_of_run, journal)))
     failing = judged_refusals(plan.refusals, request, outcome)
+    parts = {"task": plan.tasks, "program": plan.programs, "job": plan.jobs, "session group": plan.groups}
+    _log.info("compiled %s", ", ".join(counted(len(found), name) for name, found in parts.items()))
     plan = with_twins(with_predictions(plan, history_of(journal)), announce)
     kept = _kept(request, plan, outcome.run, started_ms)
     kept.begin()
