@@ -27,8 +27,11 @@ _TICK_S: Final = 0.5
 DELAY_S: Final = 1.0
 """What is done sooner than that is not drawn."""
 
-_QUIET_S: Final = 5.0
-"""Where there is no terminal, what is done sooner says nothing, and changes are told so often at most."""
+_HOLD_S: Final = 10.0
+"""Where there is no terminal, jobs that are done sooner say nothing, nor does a plan in three times as long."""
+
+_PAUSE_S: Final = 5.0
+"""So often changes are told there at most."""
 
 _FIRST_BEAT_S: Final = 60.0
 _RAREST_BEAT_S: Final = 600.0
@@ -90,21 +93,24 @@ class Lines:
     shown: Mapping[str, Any] | None = None
     """What was told last."""
 
-    moment: float = -_QUIET_S
+    moment: float = -_PAUSE_S
     """When that was."""
 
     beat_s: float = _FIRST_BEAT_S
 
     def take(self, message: Mapping[str, Any]) -> None:
         """Take what the run tells."""
+        knew = self._has_jobs
         self.told = message.get("board", self.told)
+        if self._has_jobs and not knew:
+            self.began = max(self.began, time.monotonic() - _HOLD_S if self.shown else time.monotonic())
         if "said" in message:
             self.held.append(_stamped(message["said"]))
 
     def draw(self) -> None:
         """Write what there is to be told by now."""
         now = time.monotonic()
-        if now - self.began < _QUIET_S:
+        if now - self.began < (_HOLD_S if self._has_jobs else 3 * _HOLD_S):
             return
         lines, self.held = self.held, []
         if self.told is not None and (line := self._due(self.told, now - self.moment)):
@@ -114,9 +120,13 @@ class Lines:
             sys.stderr.write("".join(f"{line}\n" for line in lines))
             sys.stderr.flush()
 
+    @property
+    def _has_jobs(self) -> bool:
+        return self.told is not None and bool(self.told["states"])
+
     def _due(self, told: Mapping[str, Any], since_s: float) -> str:
         changed = self.shown is None or any(told[name] != self.shown[name] for name in ("doing", "states", "tasks"))
-        if changed and since_s >= _QUIET_S:
+        if changed and since_s >= _PAUSE_S:
             self.beat_s = _FIRST_BEAT_S
             return _stamped(words_of(told, time.time()))
         if not changed and since_s >= self.beat_s:
