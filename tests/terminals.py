@@ -29,6 +29,12 @@ class Screen:
     pieces: list[tuple[float, str]] = field(default_factory=list)
     """What it wrote at once, each with the seconds since its start."""
 
+    terminal: int = -1
+
+    def press(self, keys: bytes) -> None:
+        """Press keys; Ctrl-C reaches all processes on the terminal."""
+        os.write(self.terminal, keys)
+
     @property
     def raw(self) -> str:
         """All that was written, with its control codes."""
@@ -61,6 +67,8 @@ class Screen:
 def on_terminal(
     words: Sequence[str],
     columns: int = 80,
+    *,
+    controls: bool = True,
     act: Callable[[Screen, subprocess.Popen[bytes]], None] = lambda *_: None,
     **environment: str,
 ) -> Screen:
@@ -69,16 +77,19 @@ def on_terminal(
     Args:
         words: What is asked for.
         columns: Width of the terminal.
+        controls: Whether keys reach the command; such a terminal is hung up when the command ends.
         act: Called again and again with what stands on it so far, and the process.
         environment: Variables that the command is to find.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     settings = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
-    screen, start = Screen(), time.monotonic()
+    screen, start = Screen(terminal=ours), time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-m", "qrt_runner", *words],
-        stdin=subprocess.DEVNULL,
+        stdin=theirs,
+        start_new_session=controls,
+        preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controls else None,  # noqa: PLW1509 - no threads here
         stdout=theirs,
         stderr=theirs,
         env={**settings, "TERM": "xterm", **environment},

@@ -165,9 +165,8 @@ def test_pec_before_its_noise_is_learned():
     assert price.overhead is None
     assert price.learning_shots == 9728
     assert price.learning_s == pytest.approx(5.4048)
-    assert (
-        announced(plan.jobs[0], 2) == "job 1 of 2: learner on fake_manila: 76 circuits, 9,728 shots (1 program, 1 PUB)"
-    )
+    runs = "76 circuits, 9,728 shots (1 program of 2 qubits, 1 PUB)"
+    assert announced(plan.jobs[0], 2) == f"job 1 of 2: learner on fake_manila: {runs}"
 
 
 def test_m3_is_calibrated_beside():

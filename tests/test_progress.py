@@ -49,14 +49,14 @@ def waiting(premium: Rehearsal) -> Iterator[Watched]:
     premium.lift_faults()
 
 
-def once(pattern: str, does: Callable[[subprocess.Popen[bytes]], object]) -> Callable[..., None]:
+def once(pattern: str, does: Callable[[Screen, subprocess.Popen[bytes]], object]) -> Callable[..., None]:
     """Return what acts once something stands on a terminal."""
     done: list[bool] = []
 
     def act(screen: Screen, running: subprocess.Popen[bytes]) -> None:
         if not done and re.search(pattern, screen.raw):
             done.append(True)
-            does(running)
+            does(screen, running)
 
     return act
 
@@ -69,7 +69,7 @@ def test_a_terminal_shows_states_queue_and_seconds(waiting):
 
     The first word comes within the time that people notice, and no line is wider than the terminal.
     """
-    act = once(r"2 queued \(queue: 2\)", lambda _: waiting.running.lift_faults())
+    act = once(r"2 queued \(queue: 2\)", lambda *_: waiting.running.lift_faults())
     screen = on_terminal([*PAIR, *waiting.words], act=act)
     assert screen.code == 0, screen.raw
     drawn = screen.drawn()
@@ -91,7 +91,7 @@ def test_a_terminal_shows_states_queue_and_seconds(waiting):
 
 def test_ctrl_c_leaves_the_terminal_as_it_was(waiting):
     """The line goes, the cursor is back, and the command that carries on is the last thing on the terminal."""
-    act = once(r"queued", lambda running: running.send_signal(signal.SIGINT))
+    act = once(r"queued", lambda screen, _: screen.press(b"\x03"))
     screen = on_terminal([*PAIR, *waiting.words], act=act)
     assert screen.code == 130
     left = [line for line in screen.left() if line]
@@ -103,8 +103,8 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(waiting):
 
 def test_a_killed_command_leaves_the_terminal_as_it_was(waiting):
     """Whoever draws ends with the command, which could clear up nothing."""
-    act = once(r"queued", lambda running: running.kill())
-    screen = on_terminal(["mode=sampler", *waiting.words], act=act)
+    act = once(r"queued", lambda _, running: running.kill())
+    screen = on_terminal(["mode=sampler", *waiting.words], act=act, controls=False)
     assert screen.code == -signal.SIGKILL
     assert not any(re.match(r"\d+:\d\d  ", line) for line in screen.left()), screen.left()
     assert screen.raw.rindex(SHOWN) > screen.raw.rindex(HIDDEN)
@@ -241,7 +241,7 @@ def test_elsewhere_a_long_run_says_what_it_waits_for(waiting, process: Callable[
     ],
 )
 def test_a_line_says_what_is_known_and_no_more(changed, line):
-    """Without an answer there is no place in the queue, without a device no seconds, before the first job no session."""
+    """Without an answer there is no queue, without a device no seconds, before the first job runs no session."""
     assert line_of(told(**changed), 1047.0) == line
 
 

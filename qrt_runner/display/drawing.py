@@ -145,8 +145,8 @@ def _stamped(words: str) -> str:
 def main() -> None:
     """Draw until the run ends: then nobody writes any more."""
     # The run answers signals; this process ends with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     inbox: Queue[Mapping[str, Any] | None] = Queue()
     Thread(target=_read, args=(inbox,), daemon=True).start()
     drawn = Line() if sys.argv[1] == "line" else Lines()
