@@ -15,7 +15,7 @@ from qrt_runner.errors import ConfigError, QrtError
 from qrt_runner.postponing import postpone_learning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from qrt_runner.config import Document, Experiment, Transpile
     from qrt_runner.launcher import Composition
@@ -128,20 +128,13 @@ def _act(composition: Composition, document: Document) -> int:
 
     if isinstance(document.action, ShowCache):
         return _cache(document.transpile, clear=document.action.clear)
-    from qrt_runner.launcher.saying import say, show
+    from qrt_runner.launcher.saying import announcer, say, show
     from qrt_runner.runner.acting import act
 
-    acted = act(document, composition.folder, _announcer(document), show)
+    acted = act(document, composition.folder, announcer(document.progress), show)
     say("".join(f"{line}\n" for line in acted.lines))
     sys.stderr.write("".join(f"{trouble}\n" for trouble in acted.troubles))
     return acted.exit_code
-
-
-def _announcer(document: Document) -> Callable[[str], None]:
-    """Return what says what is going on, where no jobs are waited for."""
-    from qrt_runner.launcher.saying import announce
-
-    return (lambda _: None) if document.progress == "off" else announce
 
 
 def _cache(section: Transpile, *, clear: bool) -> int:
@@ -177,10 +170,10 @@ def _run(composition: Composition, experiments: Mapping[int, Experiment], first:
 def _foresee(composition: Composition, experiments: Mapping[int, Experiment]) -> int:
     """Print what would run and what it would cost."""
     from qrt_runner.launcher import request_of
-    from qrt_runner.launcher.saying import say
+    from qrt_runner.launcher.saying import announcer, say
     from qrt_runner.runner.foreseeing import foresee
 
-    announce = _announcer(next(iter(experiments.values())).document)
+    announce = announcer(next(iter(experiments.values())).document.progress)
     foreseen = foresee(request_of(composition, experiments), announce)
     say("".join(f"{line}\n" for line in foreseen.lines()))
     return foreseen.exit_code or int(len(experiments) < len(composition.points))
@@ -193,7 +186,7 @@ def _close(outcome: Outcome, document: Document) -> None:
 
     if outcome.results or not outcome.waiting:
         say(f"\n{table(outcome.results, colour=is_coloured(), columns=room())}\n\n")
-    say("".join(f"{line}\n" for line in (*under_way(outcome), "") if outcome.waiting))
+    say("".join(f"{line}\n" for line in (*under_way(outcome, room()), "") if outcome.waiting))
     say("".join(f"{line}\n" for line in (*outcome.overview, "") if outcome.overview))
     say("\n".join(closing(outcome, document.tracking)) + "\n")
     sys.stderr.write("".join(f"{trouble}\n" for trouble in outcome.troubles))

@@ -114,7 +114,7 @@ def test_a_table_without_room_puts_ids_below():
     job = replace(result.jobs[0], record={**result.jobs[0].record, "id": "j" * 36, "session_id": "s" * 36})
     lines = table([replace(result, jobs=(job,)), result], columns=60).splitlines()
     assert lines[0].split() == ["point", "task", "state", "headline", "number"]
-    assert lines[1:4] == ["0      main  done   zz = 1", f"      job {'j' * 36}", f"      session {'s' * 36}"]
+    assert lines[1:4] == ["0      main  done   zz = 1", f"      job id {'j' * 36}", f"      session id {'s' * 36}"]
     assert len(lines) == 6
     assert table([result], columns=200) == table([result])
 

@@ -30,6 +30,18 @@ _UNDRAWN_S: Final = 0.5
 _MOST_BYTES: Final = 4000
 """Of a message: less than what a pipe takes as a whole or not at all."""
 
+_STARTING: Final[dict[str, Any]] = {
+    "doing": "getting ready",
+    "states": {},
+    "pending": None,
+    "spent_s": 0.0,
+    "to_go_s": 0.0,
+    "session": "",
+    "session_since": None,
+    "tasks": (0, 0),
+}
+"""How far a run is before there is one: Qiskit is being imported."""
+
 
 class Display:
     """Lives as long as a run."""
@@ -49,6 +61,7 @@ class Display:
             )
             assert self._drawing.stdin is not None
             os.set_blocking(self._drawing.stdin.fileno(), False)
+            self._send({"board": {**_STARTING, "since": time.time()}})
 
     @property
     def draws(self) -> bool:

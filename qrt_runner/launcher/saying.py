@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qrt_runner.results import TaskResult
 
@@ -18,6 +18,15 @@ def announce(words: str) -> None:
     """Tell what is going on, where somebody watches."""
     if sys.stderr.isatty():
         sys.stderr.write(f"{words}\n")
+
+
+def announcer(progress: str) -> Callable[[str], None]:
+    """Return what tells what is going on where no line is drawn, or nothing where that is not wanted."""
+    return announce if progress != "off" else _say_nothing
+
+
+def _say_nothing(_: str) -> None:
+    """Leave it untold."""
 
 
 def show(result: TaskResult, tasks: int) -> None:

@@ -23,13 +23,18 @@ def closing(outcome: Outcome, tracking: Tracking) -> list[str]:
     return [*map(told_of, outcome.reports.values()), *carried_on, *where(outcome.kept, tracking)]
 
 
-def under_way(outcome: Outcome) -> list[str]:
-    """Return the jobs that are on a service with their ids, and what shows and collects them."""
+def under_way(outcome: Outcome, columns: int | None) -> list[str]:
+    """Return the jobs that are on a service with their ids, and what shows and collects them.
+
+    Args:
+        outcome: What came of the command.
+        columns: What there is room for; None for any width.
+    """
     if not outcome.waiting:
         return []
     titles = ("job", "mode", "backend", "job id", "session id", "state")
     return [
-        *tabled(titles, outcome.waiting),
+        *tabled(titles, outcome.waiting, columns),
         "",
         f"how they are: python -m qrt_runner action=status run={outcome.run}",
         f"their results: python -m qrt_runner action=collect run={outcome.run}",

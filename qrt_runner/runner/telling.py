@@ -22,9 +22,7 @@ _MOST_BRIEFLY: Final = 200
 """So many tasks of a run are told in full, or in a line each, as their results come."""
 
 _TITLES: Final = ("point", "task", "job id", "session id", "state", "headline number")
-_ABOVE: Final = (0, 1, 4, 5)
-"""What stands above the ids where there is no room beside them."""
-
+_NO_ID: Final = ("-", "none")
 _CODES: Final = re.compile(r"\x1b\[[0-9;]*m")
 _WIDEST: Final = 10_000
 """Characters of a table's line at most; it takes what it needs."""
@@ -80,19 +78,25 @@ def table(results: Sequence[TaskResult], *, colour: bool = False, columns: int |
         words = (str(result.point.index), result.name, str(job.get("id") or "-"), str(job.get("session_id") or "none"))
         state = f"[green]{result.state}[/]" if result.state == "done" else f"[red]{result.state}[/]"
         rows.append((*words, state, _plain(headline(result))))
-    lines = _drawn(_TITLES, rows, colour=colour)
-    if columns is not None and max(map(_width, lines)) > columns:
-        lines = _folded(rows, colour=colour)
+    lines = _fitted(_TITLES, rows, columns, colour=colour)
     if len(shown) < len(results):
         lines.append(f"and {len(results) - len(shown)} more that are done; all are in results.parquet")
     return "\n".join(lines)
 
 
-def _folded(rows: Sequence[Sequence[str]], *, colour: bool) -> list[str]:
-    """Return the closing table for a narrow terminal: a row's ids stand below it."""
-    above = [[row[column] for column in _ABOVE] for row in rows]
-    first = _drawn([_TITLES[column] for column in _ABOVE], above, colour=colour)
-    below = [[f"      job {row[2]}", *([f"      session {row[3]}"] if row[3] != "none" else [])] for row in rows]
+def _fitted(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None, *, colour: bool = False
+) -> list[str]:
+    """Return a table as lines; where there is no room for them, the ids of a row stand below it."""
+    lines = _drawn(titles, rows, colour=colour)
+    if columns is None or max(map(_width, lines)) <= columns:
+        return lines
+    ids = [place for place, title in enumerate(titles) if title.endswith(" id")]
+    others = [place for place in range(len(titles)) if place not in ids]
+    first = _drawn(
+        [titles[place] for place in others], [[row[place] for place in others] for row in rows], colour=colour
+    )
+    below = [[f"      {titles[place]} {row[place]}" for place in ids if row[place] not in _NO_ID] for row in rows]
     return [first[0], *(line for row, ids in zip(first[1:], below, strict=True) for line in (row, *ids))]
 
 
@@ -101,9 +105,9 @@ def _width(line: str) -> int:
     return len(_CODES.sub("", line))
 
 
-def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table as lines for a terminal."""
-    return _drawn(titles, [[_plain(cell) for cell in row] for row in rows], colour=False)
+def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> list[str]:
+    """Return a table as lines for a terminal of so many columns; None for any width."""
+    return _fitted(titles, [[_plain(cell) for cell in row] for row in rows], columns)
 
 
 def _plain(cell: str) -> str:
