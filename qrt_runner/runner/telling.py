@@ -57,8 +57,6 @@ def headline(result: TaskResult) -> str:
     found = headline_of(result)
     if result.state == "failed" or found is None:
         return "failed"
-    if found.name.startswith("P("):
-        return f"{found.name} = {found.value:.3f}"
     more = f" (first of {found.sets} sets)" if found.sets > 1 else ""
     return f"{found.name} = {with_error(found.value, found.error)}{more}"
 
