@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from terminals import Screen, on_terminal
 from watching import QUIET, Watched, rehearsal, watched
 
+from qrt_runner.display import Display
 from qrt_runner.display.drawing import Lines
 from qrt_runner.display.wording import clock, line_of
 from qrt_runner.execution import Board
@@ -82,6 +84,7 @@ def test_a_terminal_shows_states_queue_and_seconds(waiting):
     assert max(len(line) for line in drawn if re.match(r"\d+:\d\d  ", line)) <= 80
     left = screen.left()
     assert not any(re.match(r"\d+:\d\d  ", line) for line in left), left
+    assert {f"      job id {job['id']}" for job in waiting.jobs()} < set(left), "80 columns have no room for two ids"
     assert [line for line in left if "submitted job" in line] == [
         f"submitted job {job['id']}" for job in waiting.jobs()
     ]
@@ -118,6 +121,31 @@ def test_the_clock_goes_on_while_aer_simulates():
     told = [line for line in screen.drawn() if "job 1 of 1: raw on fake_fez: 1 circuit, 128 shots" in line]
     assert all("(1 program of 15 qubits, 1 PUB)"[:20] in line or line.endswith("…") for line in told)
     assert len({line.split()[0] for line in told}) >= 2, told
+
+
+def test_whoever_draws_takes_no_file_of_the_user_for_pythons(capsys):
+    """A `queue.py` in the working directory is nobody's business; what is printed beside the line is printed."""
+    Path("queue.py").write_text("raise SystemExit('not to be imported')\n", encoding="utf-8")
+    display = Display("line")
+    time.sleep(0.6)
+    display.beside(print)("between two lines")
+    assert display.draws
+    display.close()
+    assert capsys.readouterr().out == "between two lines\n"
+
+
+def test_a_drawing_process_that_is_gone_holds_nothing_up():
+    """The run goes on without it."""
+    display = Display("line")
+    board = Board(display.watch)
+    assert display._drawing is not None  # noqa: SLF001 - there is no other way to end it
+    display._drawing.kill()  # noqa: SLF001 - as above
+    for number in range(100):
+        board.does(f"step {number}")
+        time.sleep(0.01)
+    assert not display.draws
+    display.beside(print)("as ever")
+    display.close()
 
 
 def test_no_progress_is_drawn_where_none_is_wanted():

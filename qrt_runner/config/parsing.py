@@ -87,7 +87,10 @@ class Document(Section):
     progress: Annotated[Literal["auto", "lines", "off"], BeforeValidator(switched_off), Field(examples=["off"])] = (
         "auto"
     )
-    """How far a run is, while it runs: a line drawn anew on a terminal, lines elsewhere; lines anywhere; or nothing."""
+    """How far a run is, while it runs: a line drawn anew on a terminal, lines elsewhere; lines anywhere; or nothing.
+
+    The configs of earlier runs, by which they are carried on with, have none.
+    """
     overview: Annotated[Literal["ladder", "side_by_side"], Field(examples=["ladder"])] | None
     """A figure and a table of all tasks of a run: error against cost, or values side by side; null for none."""
     tasks: dict[TaskName, PartialTask]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ _UNDRAWN_S: Final = 0.5
 
 _MOST_BYTES: Final = 4000
 """Of a message: less than what a pipe takes as a whole or not at all."""
+
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+_BEGINS: Final = "import sys; sys.path.append(sys.argv[2]); from qrt_runner.display.drawing import main; main()"
+"""No file of the working directory is taken for a module of Python's, whatever its name."""
 
 _STARTING: Final[dict[str, Any]] = {
     "doing": "getting ready",
@@ -54,7 +59,7 @@ class Display:
         self._began = time.monotonic()
         if form is None:
             return
-        command = [sys.executable, "-m", "qrt_runner.display.drawing", form]
+        command = [sys.executable, "-P", "-c", _BEGINS, form, str(_PACKAGE.parent)]
         with suppress(OSError):
             self._drawing = subprocess.Popen(  # noqa: S603 - our own module
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -131,17 +136,21 @@ class Display:
             return
         with suppress(OSError):
             self._drawing.stdin.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._drawing.wait(_ANSWER_S)
-        except subprocess.TimeoutExpired:
-            self._give_up()
-        self._drawing = None
+        self._give_up()
 
     def _give_up(self) -> None:
-        assert self._drawing is not None
-        self._drawing.kill()
-        self._drawing.wait()
-        self._drawing = None
+        """Do without the process, from now on."""
+        drawing, self._drawing = self._drawing, None
+        if drawing is None:
+            return
+        drawing.kill()
+        drawing.wait()
+        for pipe in (drawing.stdin, drawing.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, Queue
 from threading import Thread
@@ -149,7 +150,12 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     inbox: Queue[Mapping[str, Any] | None] = Queue()
     Thread(target=_read, args=(inbox,), daemon=True).start()
-    drawn = Line() if sys.argv[1] == "line" else Lines()
+    # A terminal that is gone takes nothing any more.
+    with suppress(OSError):
+        _draw(Line() if sys.argv[1] == "line" else Lines(), inbox)
+
+
+def _draw(drawn: Line | Lines, inbox: Queue[Mapping[str, Any] | None]) -> None:
     while True:
         try:
             message = inbox.get(timeout=_TICK_S)
@@ -167,7 +173,3 @@ def _read(inbox: Queue[Mapping[str, Any] | None]) -> None:
     for line in sys.stdin:
         inbox.put(json.loads(line))
     inbox.put(None)
-
-
-if __name__ == "__main__":
-    main()
