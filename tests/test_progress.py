@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from composing import point_of
 from terminals import Screen, on_terminal
 from watching import QUIET, Watched, rehearsal, watched
 
@@ -19,6 +20,7 @@ from qrt_runner.display import Display
 from qrt_runner.display.drawing import Lines
 from qrt_runner.display.wording import clock, line_of
 from qrt_runner.execution import Board
+from qrt_runner.plan import request_key
 from qrt_runner.rehearsal import Fault, Rehearsal
 
 if TYPE_CHECKING:
@@ -326,6 +328,12 @@ def test_vv_is_about_this_package(process: Callable[..., Ended]):
         True,
     )
     assert "[qiskit" not in ended.err
+
+
+def test_progress_is_no_part_of_what_is_asked():
+    """A run that was begun with a line is carried on with by a command that wants none."""
+    keys = [request_key([point_of(words)], "name") for words in ([], ["progress=off"], ["progress=false"])]
+    assert keys[0] == keys[1] == keys[2]
 
 
 @pytest.mark.parametrize("value", ["loud", "on"])
