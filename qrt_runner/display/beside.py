@@ -96,9 +96,9 @@ class Display:
             yield
             return
         self._asides = self._asides % 255 + 1
-        self._send({"aside": self._asides})
-        self._await(self._asides)
         try:
+            self._send({"aside": self._asides})
+            self._await(self._asides)
             yield
         finally:
             self._send({"aside": 0})

@@ -126,7 +126,7 @@ class Lines:
         return self.told is not None and bool(self.told["states"])
 
     def _due(self, told: Mapping[str, Any], since_s: float) -> str:
-        changed = self.shown is None or any(told[name] != self.shown[name] for name in ("doing", "states", "tasks"))
+        changed = self.shown is None or _news(told) != _news(self.shown)
         if changed and since_s >= _PAUSE_S:
             self.beat_s = _FIRST_BEAT_S
             return _stamped(words_of(told, time.time()))
@@ -137,6 +137,11 @@ class Lines:
 
     def clear(self) -> None:
         """Leave what is written."""
+
+
+def _news(told: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return what is worth a line when it changes: seconds that go by are not."""
+    return told["doing"] or told["states"], told["tasks"]
 
 
 def _stamped(words: str) -> str:
