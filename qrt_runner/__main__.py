@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shlex
 import signal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _INTERRUPTED: Final = 130
 _COLLECT_RARELY: Final = (200_000, 20, 100)
 """Garbage collection thresholds: Python's own make it take a third of the seconds that the imports take."""
+
+_log = logging.getLogger("qrt_runner")
 
 
 def main() -> int:
@@ -54,8 +57,9 @@ def main() -> int:
 def _command(arguments: Sequence[str]) -> int:
     if (told := _told_at_once(arguments)) is not None:
         return told
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and "progress=off" not in arguments:
         sys.stderr.write("reading the config\n")
+    arguments = _spelled_out(arguments)
     from qrt_runner.config import secrets_in_overrides
     from qrt_runner.launcher.saying import tidy
 
@@ -77,6 +81,7 @@ def _command(arguments: Sequence[str]) -> int:
     except QrtError:
         tidy()
         raise
+    _log.info("composed %d experiment%s", len(experiments), "s" if len(experiments) != 1 else "")
     first = next(iter(experiments.values())).document
     if first.action.kind in ("run", "submit"):
         return _run(composition, experiments, first)
@@ -84,6 +89,16 @@ def _command(arguments: Sequence[str]) -> int:
     if first.action.kind == "plan":
         return _foresee(composition, experiments)
     return _act(composition, first)
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Return the words with `-v` and `-vv` as Hydra takes them: what is logged of each step, and of each request."""
+    levels = {"-v": "INFO", "-vv": "DEBUG"}
+    wanted = [levels[word] for word in arguments if word in levels][-1:]
+    logs = ("job_logging", "hydra_logging")
+    # At the end: Hydra takes words only where they stand together.
+    spelled = [f"++hydra.{log}.loggers.qrt_runner.level={level}" for level in wanted for log in logs]
+    return [*(word for word in arguments if word not in levels), *spelled]
 
 
 def _told_at_once(arguments: Sequence[str]) -> int | None:
@@ -108,10 +123,10 @@ def _act(composition: Composition, document: Document) -> int:
 
     if isinstance(document.action, ShowCache):
         return _cache(document.transpile, clear=document.action.clear)
-    from qrt_runner.launcher.saying import announce, say, show
+    from qrt_runner.launcher.saying import announcer, say, show
     from qrt_runner.runner.acting import act
 
-    acted = act(document, composition.folder, announce, show)
+    acted = act(document, composition.folder, announcer(document.progress), show)
     say("".join(f"{line}\n" for line in acted.lines))
     sys.stderr.write("".join(f"{trouble}\n" for trouble in acted.troubles))
     return acted.exit_code
@@ -131,16 +146,20 @@ def _cache(section: Transpile, *, clear: bool) -> int:
 
 
 def _run(composition: Composition, experiments: Mapping[int, Experiment], first: Document) -> int:
+    from qrt_runner.display import displayed
     from qrt_runner.launcher import Points, for_owner_only, request_of
-    from qrt_runner.launcher.saying import announce, show, tidy
-    from qrt_runner.runner import run
+    from qrt_runner.launcher.saying import show, tidy
 
     if composition.swept:
         with for_owner_only():
             Points(composition.folder, first.sweep.folders).write(composition.points)
     command = f"python -m qrt_runner {shlex.join(sys.argv[1:])}".strip()
-    request = request_of(composition, experiments, command, tidy)
-    outcome = run(request, announce, show)
+    with displayed(first.progress) as display:
+        # Imported while the line is got ready.
+        from qrt_runner.runner import run
+
+        request = request_of(composition, experiments, command, display.beside(tidy))
+        outcome = run(request, display.announce, display.beside(show), display.watch if display.draws else None)
     _close(outcome, first)
     return outcome.exit_code or int(len(experiments) < len(composition.points))
 
@@ -148,10 +167,11 @@ def _run(composition: Composition, experiments: Mapping[int, Experiment], first:
 def _foresee(composition: Composition, experiments: Mapping[int, Experiment]) -> int:
     """Print what would run and what it would cost, and keep it for whatever reads JSON."""
     from qrt_runner.launcher import for_owner_only, request_of
-    from qrt_runner.launcher.saying import announce, say
+    from qrt_runner.launcher.saying import announcer, say
     from qrt_runner.runner.foreseeing import foresee
     from qrt_runner.runner.working import near
 
+    announce = announcer(next(iter(experiments.values())).document.progress)
     foreseen = foresee(request_of(composition, experiments), announce)
     say(f"{foreseen}\n")
     with for_owner_only():
@@ -161,11 +181,12 @@ def _foresee(composition: Composition, experiments: Mapping[int, Experiment]) ->
 
 def _close(outcome: Outcome, document: Document) -> None:
     """Print the closing table, then where the results are and how to browse them."""
-    from qrt_runner.launcher.saying import say
-    from qrt_runner.runner import closing, table
+    from qrt_runner.launcher.saying import is_coloured, room, say
+    from qrt_runner.runner import closing, table, under_way
 
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    say(f"\n{table(outcome.results, colour=colour)}\n\n")
+    if outcome.results or not outcome.waiting:
+        say(f"\n{table(outcome.results, colour=is_coloured(), columns=room())}\n\n")
+    say("".join(f"{line}\n" for line in (*under_way(outcome, room()), "") if outcome.waiting))
     say("".join(f"{line}\n" for line in (*outcome.overview, "") if outcome.overview))
     say("\n".join(closing(outcome, document.tracking)) + "\n")
     sys.stderr.write("".join(f"{trouble}\n" for trouble in outcome.troubles))

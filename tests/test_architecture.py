@@ -43,6 +43,7 @@ ORDER = (
     "reports",
     "tracking",
     "runner",
+    "display",
     "launcher",
     "shell",
     "offered",
@@ -72,6 +73,7 @@ KNOWN_BY = {
     "sqlite3": {"journal", "rehearsal", "tracking"},
     "matplotlib": {"plots"},
     "jinja2": {"reports"},
+    "rich": {"runner", "display"},
 }
 """Who may import which outside world, from the table's last column; `the above` passes what is above on."""
 

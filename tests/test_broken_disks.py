@@ -80,7 +80,7 @@ class Disk:
 
     def ended(self, *words: str) -> Ended:
         """Call the command line where the disk is seen."""
-        return ended([*self.before, sys.executable, "-m", "qrt_runner", *words])
+        return ended([*self.before, sys.executable, "-m", "qrt_runner", *words, "progress=off"])
 
 
 @contextmanager
@@ -262,7 +262,7 @@ def test_no_room_for_the_outputs(tmp_path, kib, ledger):
 def test_no_room_for_what_is_shown():
     """The run goes on and is recorded where stdout cannot be written, and that is told."""
     with Path("/dev/full").open("w") as full:
-        line = [sys.executable, "-m", "qrt_runner", *HERE]
+        line = [sys.executable, "-m", "qrt_runner", *HERE, "progress=off"]
         done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     told = "stdout cannot be written (No space left on device): what is not shown is kept all the same\n"
     assert (done.returncode, done.stderr) == (0, told)
@@ -276,7 +276,7 @@ def test_outputs_that_may_only_be_read(tmp_path, ledger):
     """Told with the folder and what to do; nothing is submitted before."""
     outputs = tmp_path / "outputs"
     outputs.mkdir(mode=0o500)
-    line = [*bound_by_permissions(), sys.executable, "-m", "qrt_runner", *SERVICE]
+    line = [*bound_by_permissions(), sys.executable, "-m", "qrt_runner", *SERVICE, "progress=off"]
     found = ended(line)
     assert found.code == 1
     assert len(found.err.splitlines()) == 1

@@ -111,8 +111,8 @@ def test_an_unknown_key_at_the_top_is_told_by_its_name(command: Callable[..., En
     assert_config_error(
         command(f"{plus}seeds=3"),
         "seeds: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, mitigation, mode, "
-        "name, overview, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, transpile; "
-        "remedy: did you mean seed?",
+        "name, overview, progress, reference, resume, reuse, run, runs, seed, session, sweep, tasks, tracking, "
+        "transpile; remedy: did you mean seed?",
     )
 
 

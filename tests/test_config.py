@@ -185,8 +185,8 @@ def test_a_single_mistake_is_told_in_the_singular() -> None:
             ["+frequency=3"],
             (
                 "frequency: given the unknown key with 3; allowed: action, backend, budget, circuit, journal, "
-                "mitigation, mode, name, overview, reference, resume, reuse, run, runs, seed, session, sweep, "
-                "tasks, tracking, transpile; remedy: leave frequency out"
+                "mitigation, mode, name, overview, progress, reference, resume, reuse, run, runs, seed, session, "
+                "sweep, tasks, tracking, transpile; remedy: leave frequency out"
             ),
         ),
         (
@@ -428,9 +428,9 @@ def test_a_section_that_is_no_mapping_is_refused_by_its_name(section: str, value
 
 
 def test_an_empty_config_lists_everything_that_is_missing() -> None:
-    """All at once, each with a remedy."""
+    """All at once, each with a remedy; what came later may be missing in the configs of earlier runs."""
     paths = [mistake.path for mistake in refused({}).mistakes]
-    assert sorted(paths) == sorted(composed())
+    assert sorted(paths) == sorted({*composed()} - {"progress"})
 
 
 # --- IBM's own options --------------------------------------------------------------------------------------------

@@ -71,8 +71,12 @@ def test_what_is_submitted_is_collected_by_another_command(command, service):
     assert (ended.code, states(), states("jobs")) == (0, ["submitted"], ["submitted"]), ended.err
     assert "results" not in service.asked()
     (job,) = service.jobs()
+    run = Journal(Path("outputs/journal")).runs()[0].id
+    assert re.search(rf"^1 +sampler +fake_manila +{job['id']} +none +submitted$", ended.out, re.MULTILINE), ended.out
+    assert f"their results: python -m qrt_runner action=collect run={run}\n" in ended.out
+    assert "headline number" not in ended.out
     for _ in range(2):
-        ended = command("action=collect")
+        ended = command("action=collect", f"run={run}")
         assert (ended.code, "1 tasks are in MLflow" in ended.out) == (0, True), ended.err
     assert (states(), states("jobs"), len(service.jobs())) == (["recorded"], ["done"], 1)
     kept = next(Path().glob("outputs/2*/*/0-main/jobs.json"))

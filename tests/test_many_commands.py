@@ -50,7 +50,7 @@ def ended_at_once(commands: Sequence[tuple[str, ...]]) -> list[Done]:
     """Start all commands at the same time, and return how they ended."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    lines = [[sys.executable, "-m", "qrt_runner", *words] for words in commands]
+    lines = [[sys.executable, "-m", "qrt_runner", *words, "progress=off"] for words in commands]
     started = [subprocess.Popen(line, env=environment, **pipes) for line in lines]
     told = [process.communicate(timeout=600) for process in started]
     return [

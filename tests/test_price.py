@@ -147,7 +147,10 @@ def test_pec_with_a_known_model():
     assert price.overhead == pytest.approx(exp(0.8))
     assert price.estimated_s == pytest.approx(5.2032)
     assert (price.learning_shots, price.learning_s) == (0, 0.0)
-    assert announced(plan.jobs[0]) == "job 1 of 1: estimator on fake_manila: 143 circuits, 9,152 shots"
+    assert (
+        announced(plan.jobs[0])
+        == "job 1 of 1: estimator on fake_manila: 143 circuits, 9,152 shots (1 program of 2 qubits, 1 PUB)"
+    )
 
 
 def test_pec_before_its_noise_is_learned():
@@ -163,7 +166,8 @@ def test_pec_before_its_noise_is_learned():
     assert price.overhead is None
     assert price.learning_shots == 9728
     assert price.learning_s == pytest.approx(5.4048)
-    assert announced(plan.jobs[0], 2) == "job 1 of 2: learner on fake_manila: 76 circuits, 9,728 shots"
+    runs = "76 circuits, 9,728 shots (1 program of 2 qubits, 1 PUB)"
+    assert announced(plan.jobs[0], 2) == f"job 1 of 2: learner on fake_manila: {runs}"
 
 
 def test_m3_is_calibrated_beside():
@@ -194,15 +198,17 @@ def test_each_job_of_a_task_takes_its_own_2_seconds():
 def test_what_is_said_before_a_job_on_a_service():
     """ZZ and XX in 2 bases, 3 noise factors, 32 randomizations of 512, and 32 of TREX; the seconds where they cost."""
     (job,) = plan_of([*ON_MANILA, "mode=estimator", "mode.shots=16384", "mitigation=level_2"]).jobs
-    assert announced(job, 3) == "job 1 of 3: estimator on fake_manila: 224 circuits, 114,688 shots"
+    told = "224 circuits, 114,688 shots (1 program of 2 qubits, 1 PUB)"
+    assert announced(job, 3) == f"job 1 of 3: estimator on fake_manila: {told}"
     charged = replace(job, expected_s=36.4)
-    assert announced(charged, 3) == "job 1 of 3: estimator on fake_manila: 224 circuits, 114,688 shots, about 36 s"
+    told = "224 circuits, 114,688 shots, about 36 s (1 program of 2 qubits, 1 PUB)"
+    assert announced(charged, 3) == f"job 1 of 3: estimator on fake_manila: {told}"
 
 
 def test_a_single_shot_is_no_plural():
     """1 circuit, 1 shot."""
     (job,) = plan_of(["circuit=bell", "mode=raw", "mode.shots=1"]).jobs
-    assert announced(job) == "job 1 of 1: raw on aer: 1 circuit, 1 shot"
+    assert announced(job) == "job 1 of 1: raw on aer: 1 circuit, 1 shot (1 program of 2 qubits, 1 PUB)"
 
 
 # --- what is kept ---
@@ -297,11 +303,11 @@ def test_the_spent_stand_beside_the_estimated(served, tmp_path):
     request = Request(points, tmp_path / "results", points[0].experiment.document.tracking, grouped=False)
     (result,) = run(request, announce=lines.append, show=lambda *_: None).results
     first, second = [line for line in lines if line.startswith("job ")]
-    assert first == "job 1 of 2: learner on fake_manila: 76 circuits, 9,728 shots, about 5 s"
+    assert first == "job 1 of 2: learner on fake_manila: 76 circuits, 9,728 shots, about 5 s (1 program, 1 PUB)"
     assert result.noise is not None
     circuits = ceil(64 * exp(4 * 20 * sum(result.noise.layers[0].rates)))
     seconds = 2 + circuits * 64 * 350e-6
-    assert second.endswith(f"{circuits} circuits, {circuits * 64:,} shots, about {seconds:.0f} s")
+    assert second.endswith(f"{circuits} circuits, {circuits * 64:,} shots, about {seconds:.0f} s (1 program, 1 PUB)")
     task, learner = result.jobs
     assert (result.price.spent_s, result.price.learning_spent_s) == (task.quantum_s, learner.quantum_s)
     assert min(task.quantum_s, learner.quantum_s) > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -286,6 +287,17 @@ def test_the_open_plan_refuses_a_dedicated_session(command, open_plan):
     assert "You are not authorized to run a session when using the open plan." in ended.err
     assert ended.err.endswith("remedy: session=batch or session=none\n")
     assert "Traceback" not in ended.err
+
+
+def test_a_run_whose_session_is_refused_has_failed(command, open_plan):
+    """Not planned, as if it were to come; the same command tries again, and a run that may begins in its place."""
+    words = (*open_plan.words, "backend.plan=open", "session=dedicated")
+    command(*words)
+    told = command("action=status").out
+    assert re.search(r" failed +1 planned +1 planned +0\.0 ", told), told
+    assert "was refused" in told
+    assert command(*words).code == 3
+    assert command("action=status").out.count("failed") == 1
 
 
 def test_a_refused_session_is_no_orphan(command, open_plan):

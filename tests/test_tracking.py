@@ -769,7 +769,7 @@ def test_parametrised_run_is_quiet(process):
     values = "+circuit.parameter_values.theta={linspace: [0, 3.0, 3]}"
     observables = "+circuit.observables={z: IIIZ}"
     source = ("circuit=file", f"circuit.source={ROOT / 'tests/data/ansatz.py'}", "+circuit.params.depth=1")
-    ended = process("tracking=off", "mode=raw", *source, values, observables)
+    ended = process("tracking=off", "mode=raw", "progress=off", *source, values, observables)
     assert (ended.code, ended.err) == (0, "")
 
 

@@ -66,6 +66,11 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
+def switched_off(value: Any) -> Any:
+    """Take false for the word off, which YAML files hold it for where it is not quoted."""
+    return "off" if value is False else value
+
+
 def is_observable_name(name: str) -> bool:
     """Tell whether an observable's name can be part of an MLflow metric's."""
     return re.fullmatch(_NAME, name) is not None

@@ -7,12 +7,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from qrt_runner.config.backends import Backend
 from qrt_runner.config.combining import OptionsJudge, combination_mistakes
 from qrt_runner.config.explaining import mistakes_in, shown
-from qrt_runner.config.fields import Seed
+from qrt_runner.config.fields import Seed, switched_off
 from qrt_runner.config.learning import with_learning
 from qrt_runner.config.references import Reference, reference_mistakes
 from qrt_runner.config.secrets import leaves, secrets_in
@@ -84,6 +84,13 @@ class Document(Section):
     sweep: Sweep
     journal: Journal
     budget: Budget
+    progress: Annotated[Literal["auto", "lines", "off"], BeforeValidator(switched_off), Field(examples=["off"])] = (
+        "auto"
+    )
+    """How far a run is, while it runs: a line drawn anew on a terminal, lines elsewhere; lines anywhere; or nothing.
+
+    The configs of earlier runs, by which they are carried on with, have none.
+    """
     overview: Annotated[Literal["ladder", "side_by_side"], Field(examples=["ladder"])] | None
     """A figure and a table of all tasks of a run: error against cost, or values side by side; null for none."""
     tasks: dict[TaskName, PartialTask]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qrt_runner.execution.attempts import computed, finished, submitted
+from qrt_runner.execution.board import Board
 from qrt_runner.execution.cancelling import cancel
 from qrt_runner.execution.learning import is_learner, learned, model_in, note_learned, priced
 from qrt_runner.execution.once import states_of
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from qrt_runner.plan import Plan
     from qrt_runner.results import JobResult
 
-__all__ = ["Orders", "cancel", "computed", "execute", "model_in", "states_of"]
+__all__ = ["Board", "Orders", "cancel", "computed", "execute", "model_in", "states_of"]
 
 
 def execute(plan: Plan, orders: Orders) -> Iterator[JobResult]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PATIENCE_S: Final = 60.0
 """For how long a question is asked again that gets no answer; the client itself is patient for 15 s each time."""
 
-_FINAL: Final = ("DONE", "CANCELLED", "ERROR")
+FINAL: Final = ("DONE", "CANCELLED", "ERROR")
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +47,7 @@ def ended(handle: Any) -> bool:
     except Exception as error:  # noqa: BLE001 - whatever the client raises, the question is asked again later
         _log.info("no state of a job: %s", error)
         return False
-    return str(getattr(told, "name", told)) in _FINAL
+    return str(getattr(told, "name", told)) in FINAL
 
 
 def asked(attempt: Attempt, question: str) -> Any:
@@ -76,7 +76,7 @@ def _state_after_cancelling(handle: Any) -> str:
     try:
         handle.cancel()
     except Exception:
-        if (state := str(again(handle.status))) in _FINAL:
+        if (state := str(again(handle.status))) in FINAL:
             return state
         raise
     return "CANCELLED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from qrt_runner.execution.once import NotKnownError, submit_once, tags_of
 from qrt_runner.execution.reasons import code_of, failure_of, told_of
 from qrt_runner.execution.spans import part_of, spans_of, without
 from qrt_runner.execution.telling import told_besides
+from qrt_runner.execution.waiting import wait_for
 from qrt_runner.modes import mode_named
 from qrt_runner.results import NO_SESSION, JobResult
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from qrt_runner.plan import Job
     from qrt_runner.results import Span
     from qrt_runner.sessions import Opened
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -95,6 +99,8 @@ def submitted(job: Job, spans: tuple[Span, ...], place: Opened | None, orders: O
     else:
         attempt.accepted = datetime.now(UTC).isoformat()
         on_its_way(attempt, orders)
+    if attempt.error:
+        _log.info("job %d was not submitted: %s", job.index + 1, attempt.error)
     return attempt
 
 
@@ -104,7 +110,9 @@ def on_its_way(attempt: Attempt, orders: Orders) -> None:
         sent = (str(attempt.service_id), attempt.session_id, attempt.session_kind)
         orders.diary.submitted(attempt.number, *sent)
         orders.pay(attempt.job, submitted=True)
+        _log.info("submitted job %s", attempt.service_id)
         orders.announce(f"submitted job {attempt.service_id}")
+        orders.is_on_service(attempt.job, attempt.handle)
 
 
 def taken_up(job: Job, submission: Submission, handle: Any) -> Attempt:
@@ -138,10 +146,15 @@ def finished(attempt: Attempt, orders: Orders, *, looks: bool = False) -> JobRes
     may_fetch = orders.fetches or looks
     if not attempt.error and not orders.waits and not (may_fetch and ended(attempt.handle)):
         return None
-    raw = None if attempt.error else _fetched(attempt)
+    raw = None if attempt.error else _fetched(attempt, orders)
     told = told_besides(attempt)
     orders.paid(attempt.job, told["usage"]["quantum_s"])
+    state = "done" if raw is not None else "left" if attempt.is_open else "failed"
+    _log.info("job %d is %s: %s", attempt.job.index + 1, state, attempt.error or attempt.service_id)
+    orders.board.stands(attempt.job.index, state)
     if raw is not None:
+        if attempt.job.submission.device.where == "simulator" and attempt.spans == spans_of(attempt.job):
+            orders.took(attempt.job, told["run_s"])
         orders.diary.done(attempt.number, raw.content, raw.kind, told, complete=_completes(attempt, orders))
         return computed(attempt.job, attempt.spans, raw, told)
     if not attempt.is_open:
@@ -175,11 +188,13 @@ def _completes(attempt: Attempt, orders: Orders) -> bool:
     return not without(whole, [*done, *attempt.spans])
 
 
-def _fetched(attempt: Attempt) -> RawResult | None:
+def _fetched(attempt: Attempt, orders: Orders) -> RawResult | None:
     """Return what the platform gave, or note why there is nothing."""
     submission = part_of(attempt.job, attempt.spans).submission
     on_service = submission.device.where == "ibm"
     try:
+        if on_service:
+            wait_for(attempt, orders)
         return fetched(attempt.job.mode, submission, attempt.handle)
     except JournalError:
         raise

@@ -43,8 +43,16 @@ def progress_of(plan: Plan, orders: Orders) -> dict[int, Progress]:
         orders: What this execution is to do.
     """
     found = {job.index: Progress(job, left=spans_of(job)) for job in plan.jobs}
+    for job in plan.jobs:
+        if job.expected_s:
+            orders.board.to_go_s[job.index] = orders.foretold(job)
+        orders.board.stands(job.index, "planned")
     for submission in orders.diary.submissions():
         _note(found[submission.job], submission, orders)
+    for one in found.values():
+        if one.done and not one.left and not one.underway:
+            orders.board.stands(one.job.index, "done")
+    orders.board.spent_s = orders.spent_s
     return found
 
 
@@ -105,6 +113,7 @@ def _found(job: Job, submission: Submission, orders: Orders) -> Attempt | None:
         on_its_way(attempt, orders)
     else:
         orders.pay(job, submitted=False)
+        orders.is_on_service(job, attempt.handle)
     return attempt
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,8 @@ _MOST_PENDING: Final = 3
 
 _MOST_OPENED: Final = 3
 """So many groups are opened where the service closes one before all jobs are in it."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,10 @@ def _submitted(
     done: list[JobResult] = []
     entry = _Entry(orders.diary, group.index)
     left = list(jobs)
+    orders.board.does(f"opening a {group.asked.kind} group on {group.device.name}")
     for _ in range(_MOST_OPENED):
         with opened(_within(group, orders), group.device, orders.trouble, entry, left_open) as place:
+            _log.info("opened %s %s on %s", place.kind, place.id, group.device.name)
             orders.announce(f"{place.kind} {place.id} on {group.device.name}{group.reason}")
             sent = _sent(left, place, orders)
             if any(lacks_model(job, orders) for job in left):

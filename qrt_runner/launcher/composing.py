@@ -141,7 +141,7 @@ def compose_points(arguments: Sequence[str], *, only: bool = False) -> Compositi
     task, failure = Task(only_composes=only), None
     forget_sweep()
     try:
-        with own_configs(arguments), hydra_errors_told(arguments), mode_known(arguments):
+        with own_configs(arguments), hydra_errors_told(arguments), mode_known(arguments), _read_by_hydra(arguments):
             hydra.main(version_base="1.3", config_path=str(SHIPPED / "conf"), config_name="config")(task)()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever ends a sweep, what ran of it is told first
         failure = error
@@ -152,6 +152,17 @@ def compose_points(arguments: Sequence[str], *, only: bool = False) -> Compositi
     if sweep is not None and ran:
         return Composition((), swept=True, folder=sweep.folder, ran=tuple(ran), failure=failure)
     return _taken(task.taken)
+
+
+@contextmanager
+def _read_by_hydra(arguments: Sequence[str]) -> Iterator[None]:
+    """Let Hydra read these words, which need not be those that were typed."""
+    before = sys.argv
+    sys.argv = [*before[:1], *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _taken(taken: Sequence[Composed]) -> Composition:

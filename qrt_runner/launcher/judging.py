@@ -25,6 +25,7 @@ _RUN_WIDE: Final = (
     "run",
     "runs",
     "overview",
+    "progress",
     "sweep",
     "resume",
     "reuse",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import ConfigError, QrtError, refuse
 from qrt_runner.launcher.judging import check_composed, check_sweep, judged, skips
-from qrt_runner.launcher.saying import announce, show, tidy
+from qrt_runner.launcher.saying import announcer, show, tidy
 from qrt_runner.launcher.sweeping import needs_values
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def _run(points: Sequence[Composed], sweep: Sweep, folder: Path, *, grouped: boo
     experiments = judged(points, swept=grouped)
     first = next(iter(experiments.values()))
     _check(first, points[0])
+    announce = announcer(first.document.progress)
     outcome = run(_request(points, experiments, sweep, folder, grouped=grouped), announce, show)
     exit_code = outcome.exit_code or int(len(experiments) < len(points))
     numbers, tracking = [point.number for point in points], first.document.tracking.model_dump()

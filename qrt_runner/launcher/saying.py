@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qrt_runner.results import TaskResult
 
@@ -19,11 +20,37 @@ def announce(words: str) -> None:
         sys.stderr.write(f"{words}\n")
 
 
+def announcer(progress: str) -> Callable[[str], None]:
+    """Return what tells what is going on where no line is drawn, or nothing where that is not wanted."""
+    return announce if progress != "off" else _say_nothing
+
+
+def _say_nothing(_: str) -> None:
+    """Leave it untold."""
+
+
 def show(result: TaskResult, tasks: int) -> None:
     """Print a task's numbers: the fewer, the more tasks the run has."""
     from qrt_runner.runner import told_in_sweep
 
     say("".join(f"{line}\n" for line in told_in_sweep(result, tasks)))
+
+
+def is_coloured() -> bool:
+    """Tell whether stdout takes colours: a terminal does, but for a dumb one; NO_COLOR and FORCE_COLOR go before that.
+
+    Both conventions (no-color.org, force-color.org) are about variables that are there and not empty.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def room() -> int | None:
+    """Return how many columns stdout has; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def tidy(spare: Sequence[str] = ()) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qrt_runner.runner.telling import tabled
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,6 +21,24 @@ def closing(outcome: Outcome, tracking: Tracking) -> list[str]:
 
     carried_on = [f"carried on with run {outcome.run}: {outcome.there}"] if outcome.there else []
     return [*map(told_of, outcome.reports.values()), *carried_on, *where(outcome.kept, tracking)]
+
+
+def under_way(outcome: Outcome, columns: int | None) -> list[str]:
+    """Return the jobs that are on a service with their ids, and what shows and collects them.
+
+    Args:
+        outcome: What came of the command.
+        columns: What there is room for; None for any width.
+    """
+    if not outcome.waiting:
+        return []
+    titles = ("job", "mode", "backend", "job id", "session id", "state")
+    return [
+        *tabled(titles, outcome.waiting, columns),
+        "",
+        f"how they are: python -m qrt_runner action=status run={outcome.run}",
+        f"their results: python -m qrt_runner action=collect run={outcome.run}",
+    ]
 
 
 def where(kept: KeptRun, tracking: Tracking) -> list[str]:

@@ -19,6 +19,7 @@ def finish(work: Work, orders: Orders, recording: Recording) -> None:
     outcome, kept = recording.outcome, work.kept
     outcome.left = work.tasks - len(outcome.results)
     if outcome.left:
+        outcome.waiting = _on_services(work)
         outcome.put_down()
     elif kept.interrupted:
         # All of it was there before it could be stopped.
@@ -39,6 +40,23 @@ def finish(work: Work, orders: Orders, recording: Recording) -> None:
     )
     if outcome.exit_code == INTERRUPTED and work.diary.run.command:
         outcome.troubles += _what_now(state, work.diary.run.command)
+
+
+def _on_services(work: Work) -> list[tuple[str, ...]]:
+    """Return what is to be told of the jobs that are on a service, or may be."""
+    jobs = {job.index: job for job in work.diary.journal.jobs(work.diary.run.id)}
+    return [
+        (
+            str(one.job + 1),
+            jobs[one.job].mode,
+            jobs[one.job].backend,
+            one.service_id or "-",
+            one.session_id or "none",
+            one.state,
+        )
+        for one in work.diary.submissions()
+        if one.state in ("submitting", "submitted") and jobs[one.job].where != "simulator"
+    ]
 
 
 def _what_now(state: State, command: str) -> list[str]:

@@ -5,6 +5,7 @@ SIGTERM, by which a scheduler or a container ends a command, is as one Ctrl-C.
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 _SECOND_S: Final = 2.0
 """How long a second Ctrl-C is waited for where jobs are on a service."""
 
+_HINT: Final = f"Ctrl-C again within {_SECOND_S:.0f} s cancels the jobs that are on the service"
 _CUT_OFF: Final = "Interrupted: what had been submitted is written down, and the same command carries on."
+_log = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -79,7 +82,8 @@ def stopped(work: Work, orders: Orders, recording: Recording, presses: Presses) 
     recording.outcome.interrupted("Interrupted: what had been measured is kept.")
     _forget_simulated(work)
     if _is_under_way(work):
-        orders.announce(f"Ctrl-C again within {_SECOND_S:.0f} s cancels the jobs that are on the service")
+        orders.announce(_HINT)
+        _log.info(_HINT)
         looking = Orders(work.diary, orders.budget, orders.announce, orders.trouble, submits=False, waits=False)
         try:
             _take_there(work, looking, recording)

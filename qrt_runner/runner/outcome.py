@@ -106,6 +106,9 @@ class Outcome:
     left: int = 0
     """Tasks without a result, because their jobs were not submitted or have not ended."""
 
+    waiting: Sequence[Sequence[str]] = ()
+    """Of each job that is on a service and of which there is no result: number, mode, backend, ids and state."""
+
     unlogged: bool = False
     """Whether MLflow could not be reached, so that some results are on disk only."""
 

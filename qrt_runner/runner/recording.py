@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from qrt_runner.runner.working import Work
     from qrt_runner.tracking import KeptRun
     from qrt_runner.tracking.store import Recorder
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -170,6 +173,7 @@ class Recording:
             if self.recorder is None:
                 self.recorder = self.open.enter_context(Recorder(self.kept, self.tracking.uri))
             log(self.recorder)
+            _log.info("logged to MLflow, experiment %s", self.kept.experiment)
         except TrackingError as error:
             self.outcome.unlogged = True
             self.outcome.exit_code = self.outcome.exit_code or error.exit_code

@@ -37,6 +37,7 @@ def shown_status(journal: Journal, wanted: str, asked: Looking) -> list[str]:
     if not runs:
         return [f"there are no runs in {journal.folder} yet"]
     lines = tabled(_TITLES, [_row(journal, run) for run in runs])
+    lines += [f"run {run.id}: {run.note.splitlines()[0]}" for run in runs if run.state == "failed" and run.note]
     rows, troubles = [], []
     for run in runs:
         if len(runs) > 1 and run.state in ("recorded", "cancelled"):

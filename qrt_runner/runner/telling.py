@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.digits import headline_of, with_error
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
 
 _MOST_OUTCOMES: Final = 8
 _MOST_SETS: Final = 5
+_MOST_PARAMETERS: Final = 3
 _MOST_IN_FULL: Final = 24
 _MOST_BRIEFLY: Final = 200
 """So many tasks of a run are told in full, or in a line each, as their results come."""
 
+_TITLES: Final = ("point", "task", "job id", "session id", "state", "headline number")
+_NO_ID: Final = ("-", "none")
+_CODES: Final = re.compile(r"\x1b\[[0-9;]*m")
 _WIDEST: Final = 10_000
 """Characters of a table's line at most; it takes what it needs."""
 
@@ -52,14 +57,18 @@ def headline(result: TaskResult) -> str:
     found = headline_of(result)
     if result.state == "failed" or found is None:
         return "failed"
-    if found.name.startswith("P("):
-        return f"{found.name} = {found.value:.3f}"
     more = f" (first of {found.sets} sets)" if found.sets > 1 else ""
     return f"{found.name} = {with_error(found.value, found.error)}{more}"
 
 
-def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
-    """Return the closing table: point, task, job id, session id, state, headline number."""
+def table(results: Sequence[TaskResult], *, colour: bool = False, columns: int | None = None) -> str:
+    """Return the closing table: point, task, job id, session id, state, headline number.
+
+    Args:
+        results: All of them.
+        colour: Whether the terminal takes colours.
+        columns: What there is room for: where a row needs more, its ids stand below it; None for any width.
+    """
     shown = _rows_shown(sorted(results, key=lambda result: result.point.index))
     rows = []
     for result in shown:
@@ -67,15 +76,36 @@ def table(results: Sequence[TaskResult], *, colour: bool = False) -> str:
         words = (str(result.point.index), result.name, str(job.get("id") or "-"), str(job.get("session_id") or "none"))
         state = f"[green]{result.state}[/]" if result.state == "done" else f"[red]{result.state}[/]"
         rows.append((*words, state, _plain(headline(result))))
-    lines = _drawn(("point", "task", "job id", "session id", "state", "headline number"), rows, colour=colour)
+    lines = _fitted(_TITLES, rows, columns, colour=colour)
     if len(shown) < len(results):
         lines.append(f"and {len(results) - len(shown)} more that are done; all are in results.parquet")
     return "\n".join(lines)
 
 
-def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table as lines for a terminal."""
-    return _drawn(titles, [[_plain(cell) for cell in row] for row in rows], colour=False)
+def _fitted(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None, *, colour: bool = False
+) -> list[str]:
+    """Return a table as lines; where there is no room for them, the ids of a row stand below it."""
+    lines = _drawn(titles, rows, colour=colour)
+    if columns is None or max(map(_width, lines)) <= columns:
+        return lines
+    ids = [place for place, title in enumerate(titles) if title.endswith(" id")]
+    others = [place for place in range(len(titles)) if place not in ids]
+    first = _drawn(
+        [titles[place] for place in others], [[row[place] for place in others] for row in rows], colour=colour
+    )
+    below = [[f"      {titles[place]} {row[place]}" for place in ids if row[place] not in _NO_ID] for row in rows]
+    return [first[0], *(line for row, ids in zip(first[1:], below, strict=True) for line in (row, *ids))]
+
+
+def _width(line: str) -> int:
+    """Return how many columns a line takes, its colours left out."""
+    return len(_CODES.sub("", line))
+
+
+def tabled(titles: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> list[str]:
+    """Return a table as lines for a terminal of so many columns; None for any width."""
+    return _fitted(titles, [[_plain(cell) for cell in row] for row in rows], columns)
 
 
 def _plain(cell: str) -> str:
@@ -98,6 +128,7 @@ def _drawn(titles: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool
         width=_WIDEST,
         force_terminal=colour,
         force_jupyter=False,
+        color_system="standard" if colour else None,
         no_color=not colour,
         highlight=False,
     )
@@ -126,7 +157,7 @@ def _count_lines(result: TaskResult) -> list[str]:
     assert result.counts is not None
     lines = []
     for index, registers in enumerate(result.counts.by_register()[:_MOST_SETS]):
-        prefix = f"  set {index} " if len(result.counts.joint) > 1 else "  "
+        prefix = f"  set {index}{_values(result, index)} " if len(result.counts.joint) > 1 else "  "
         for name, counts in registers.items():
             ranked = sorted(counts, key=lambda outcome: (-counts[outcome], outcome))
             shown = "  ".join(f"{outcome}: {counts[outcome]}" for outcome in ranked[:_MOST_OUTCOMES])
@@ -146,12 +177,23 @@ def _expectation_lines(result: TaskResult) -> list[str]:
     width = max((len(name) for name in found.names), default=0)
     lines = []
     for index in range(min(len(found.values), _MOST_SETS)):
-        prefix = f"  set {index} " if len(found.values) > 1 else "  "
+        prefix = f"  set {index}{_values(result, index)} " if len(found.values) > 1 else "  "
         for column, name in enumerate(found.names):
             number = with_error(found.values[index, column], found.errors[index, column])
             exact = "" if ideal is None or math.isnan(ideal[index, column]) else f"  ideal {ideal[index, column]:.6g}"
             lines.append(f"{prefix}<{name}>{' ' * (width - len(name))} = {number}{exact}{_twin(result, index, column)}")
     return lines + (_more_sets(len(found.values)) if found.names and result.counts is None else [])
+
+
+def _values(result: TaskResult, index: int) -> str:
+    """Return the values of a parameter set in brackets: of those that differ between sets, the first ones."""
+    table = result.parameter_values
+    if len(table) <= index or not result.parameters:
+        return ""
+    swept = [column for column in range(table.shape[1]) if (table[:, column] != table[0, column]).any()]
+    named = [f"{result.parameters[column]}={table[index, column]:.4g}" for column in swept[:_MOST_PARAMETERS]]
+    more = [f"{len(swept) - len(named)} more"] if len(swept) > len(named) else []
+    return f" ({', '.join([*named, *more])})" if named else ""
 
 
 def _twin(result: TaskResult, index: int, column: int) -> str:

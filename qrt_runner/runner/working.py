@@ -5,6 +5,7 @@ A run is in the journal, with all that is needed to submit and to read it, befor
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -15,9 +16,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.errors import ConfigError, JournalError, QrtError, refuse
+from qrt_runner.errors import AccessError, ConfigError, JournalError, QrtError, refuse
 from qrt_runner.journal import GroupEntry, HeldError, JobEntry, RunEntry, TaskEntry
-from qrt_runner.plan import away, compile_plan, packed, reopened_device, request_key, task_keys, unpacked
+from qrt_runner.plan import away, compile_plan, counted, packed, reopened_device, request_key, task_keys, unpacked
 from qrt_runner.runner.modelling import model_of_run
 from qrt_runner.runner.predicting import history_of, with_predictions
 from qrt_runner.runner.refusing import judged_refusals
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from qrt_runner.results import Point
     from qrt_runner.runner.outcome import Outcome, Request
     from qrt_runner.runner.reusing import Reused
+
+_log = logging.getLogger(__name__)
 
 PART: Final = "part "
 """Begins the key of a run that is one point of a sweep which other launchers run point by point."""
@@ -88,7 +91,10 @@ def at_work(journal: Journal, request: Request, outcome: Outcome, announce: Call
         except QrtError as error:
             # Where the journal itself is what failed, there is nowhere to write that down.
             with suppress(JournalError):
-                work.diary.update(interrupted=True, note=str(error))
+                # Of a run of which nothing was submitted nothing is under way; the same command tries again.
+                refused = isinstance(error, AccessError) and not work.diary.submissions()
+                state = "failed" if refused else work.diary.run.state
+                work.diary.update(state=state, interrupted=True, note=str(error))
             raise
 
 
@@ -115,6 +121,8 @@ def _begun(
     known = journal.equal_tasks if request.reuse else None
     plan = compile_plan(request.points, reference_of, known, cache(partial(model_of_run, journal)))
     failing = judged_refusals(plan.refusals, request, outcome)
+    parts = {"task": plan.tasks, "program": plan.programs, "job": plan.jobs, "session group": plan.groups}
+    _log.info("compiled %s", ", ".join(counted(len(found), name) for name, found in parts.items()))
     plan = with_twins(with_predictions(plan, history_of(journal)), announce)
     kept = _kept(request, plan, outcome.run, started_ms)
     kept.begin()
