@@ -41,6 +41,7 @@ _SAVED: Final = (
     "spent",
     "replay_of",
     "tags",
+    "params",
     "best",
     "places",
 )
@@ -77,6 +78,9 @@ class KeptRun:
 
     tags: dict[str, str] = field(default_factory=dict)
     """What the parent is tagged with, once all tasks are known."""
+
+    params: dict[str, str] = field(default_factory=dict)
+    """What all tasks were asked for, as the parent's params."""
 
     best: dict[str, float] = field(default_factory=dict)
     """What is told in numbers of the points that stand out, by metric name."""

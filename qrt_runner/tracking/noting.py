@@ -22,6 +22,9 @@ _MOST_JOBS: Final = 4
 _LONGEST: Final = 1000
 """Characters of an error, a reason or a note: a tag as a whole may have 8,000."""
 
+_WIDEST: Final = 90
+"""Characters of a line of a command."""
+
 _WORDS_BEFORE: Final = 3
 """`python -m qrt_runner`, before the words of a command."""
 
@@ -35,7 +38,7 @@ def note_of(result: TaskResult, command: str = "") -> str:
     """
     lines = [_heading(result), "", *(f"- {line}" for line in _lines(result))]
     repeat = repeating(command, result.point.overrides)
-    return "\n".join([*lines, *(["", "```sh", repeat, "```"] if repeat else [])])
+    return "\n".join([*lines, *(["", "```sh", folded(repeat), "```"] if repeat else [])])
 
 
 def repeating(command: str, overrides: Sequence[str]) -> str:
@@ -155,6 +158,17 @@ def _spent(result: TaskResult) -> str:
     told += f" (estimated {result.price.estimated_s:.4g})" if result.price is not None else ""
     waited_s, run_s = (sum(getattr(job, name) for job in result.jobs) for name in ("queue_s", "run_s"))
     return f"{told}, {waited_s:.3g} s in queues, {run_s:.3g} s running, in jobs that others may share"
+
+
+def folded(command: str) -> str:
+    """Return a command with a line break between words where it is long: MLflow's UI breaks no line of code."""
+    lines: list[str] = []
+    for word in map(shlex.quote, shlex.split(command)):
+        if lines and len(lines[-1]) + len(word) < _WIDEST:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return " \\\n  ".join(lines)
 
 
 def code(text: object) -> str:
