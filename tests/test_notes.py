@@ -160,7 +160,7 @@ def test_long_commands_are_folded():
     words = ["python", "-m", "qrt_runner", *(f"+circuit.params.number_{place}=[1, 2]" for place in range(9))]
     told = folded(shlex.join(words))
     assert max(map(len, told.splitlines())) < 100
-    said = subprocess.run(["sh", "-c", f"printf '%s\n' {told}"], capture_output=True, text=True, check=True)
+    said = subprocess.run(["/bin/sh", "-c", f"printf '%s\n' {told}"], capture_output=True, text=True, check=True)
     assert said.stdout.splitlines() == words
 
 

@@ -333,7 +333,7 @@ def test_what_is_told_is_escaped_everywhere():
 # --- in a real browser ---
 
 
-def test_a_real_browser_shows_it_to_everybody_and_asks_nobody(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_real_browser_shows_it_to_everybody_and_asks_nobody(command: Callable[..., Ended]) -> None:
     """No complaint, no request but for the file, figures drawn, no barrier, wide or narrow, light or dark, printed."""
     with browser() as opened:
         done(
@@ -353,7 +353,7 @@ def test_a_real_browser_shows_it_to_everybody_and_asks_nobody(command: Callable[
             assert all(widths)
             wide = "return document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
             assert opened.execute_script(wide) <= 0, (name, scheme)
-            kept_screenshot(opened, f"report-{name}-{scheme}", tmp_path / "screenshots")
+            kept_screenshot(opened, f"report-{name}-{scheme}")
             assert barriers(opened) == []
         assert complaints(opened) == []
         printed = opened.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
