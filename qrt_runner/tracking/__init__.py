@@ -6,6 +6,7 @@ from qrt_runner.tracking.keeping import KeptRun, find_kept, kept_runs, unused
 from qrt_runner.tracking.metrics import metrics_of
 from qrt_runner.tracking.places import write_private
 from qrt_runner.tracking.records import Record, Records, rows_of, swept_rows, task_rows, with_reports, with_table
+from qrt_runner.tracking.showing import shown_names
 from qrt_runner.tracking.summing import asked_of, common_params, summary_of
 from qrt_runner.tracking.tables import as_json, parquet_of, tidy_rows
 
@@ -24,6 +25,7 @@ __all__ = [
     "metrics_of",
     "parquet_of",
     "rows_of",
+    "shown_names",
     "summary_of",
     "swept_rows",
     "task_rows",
