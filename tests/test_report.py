@@ -199,6 +199,18 @@ def test_what_did_nothing_is_told_with_the_reason(command: Callable[..., Ended])
     assert {*ignored, *ignored.values()} <= set(lines)
 
 
+def test_how_qubits_were_misread_is_told(command: Callable[..., Ended]) -> None:
+    """For each qubit that M3 has calibrated the shares of wrong readings, with their binomial errors."""
+    done(command("circuit=bell", "backend=fake_manila", "mode=sampler", "mitigation=m3", *QUIET))
+    done(command("action=report", "tracking=off"))
+    (job,) = json.loads(next(Path("outputs").rglob("0-main/readout.json")).read_text(encoding="utf-8"))
+    lines, shots = seen().text.splitlines(), job["shots_per_state"]
+    assert "How the qubits were misread" in lines
+    for qubit, ((_, low), (high, _)) in job["confusion"].items():
+        shares = [with_error(share, (share * (1 - share) / shots) ** 0.5) for share in (high, low)]
+        assert any(lines[place : place + 3] == [qubit, *shares] for place in range(len(lines)))
+
+
 def test_a_run_whose_folder_is_gone_is_told_from_the_journal(command: Callable[..., Ended]) -> None:
     """All but its versions, which the journal does not know."""
     done(command("circuit=bell", "backend=fake_manila", *QUIET))

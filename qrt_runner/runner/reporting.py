@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import TrackingError, refuse
 from qrt_runner.reports import Facts, Grid, Listing, Page, Section, Words, rendered
+from qrt_runner.runner.contrast_logging import mlflow_runs
 from qrt_runner.runner.describing import JOB_TITLES, job_rows, task_section
 from qrt_runner.runner.numbering import headline_of, last_words, overview_grid, values_grid
 from qrt_runner.runner.overview import PLACES
@@ -80,7 +81,7 @@ def _place_of(record: Record) -> tuple[int, str]:
 
 
 def _logged(journal: Journal, found: Recorded, asked: Looking, content: bytes) -> list[str]:
-    runs = _mlflow_runs(journal, found)
+    runs = mlflow_runs(journal, found)
     if asked.tracking.kind == "off" or not runs:
         return []
     from qrt_runner.tracking.attaching import attach
@@ -89,16 +90,6 @@ def _logged(journal: Journal, found: Recorded, asked: Looking, content: bytes) -
     for run in runs:
         attach(run, {_ARTIFACT: content}, asked.tracking.uri, remedy)
     return [f"and in MLflow as {_ARTIFACT} of run {', '.join(runs)}"]
-
-
-def _mlflow_runs(journal: Journal, found: Recorded) -> list[str]:
-    """Return the MLflow run that tells of all tasks, else those of the tasks; none where it is not logged."""
-    if found.kept is not None:
-        return [found.kept.parent] if found.kept.parent else list(found.kept.logged.values())
-    assert found.run is not None
-    if found.run.parent:
-        return [found.run.parent]
-    return [task.mlflow_run for task in journal.tasks(found.run.id) if task.mlflow_run]
 
 
 def _in_full(records: Sequence[Record]) -> list[Record]:

@@ -4,6 +4,7 @@ from qrt_runner.tracking.calibrations import calibrations_of, merged_calibration
 from qrt_runner.tracking.environment import environment
 from qrt_runner.tracking.keeping import KeptRun, find_kept, kept_runs, unused
 from qrt_runner.tracking.metrics import metrics_of
+from qrt_runner.tracking.noting import commented
 from qrt_runner.tracking.places import write_private
 from qrt_runner.tracking.records import Record, Records, rows_of, swept_rows, task_rows, with_reports, with_table
 from qrt_runner.tracking.showing import shown_names
@@ -17,6 +18,7 @@ __all__ = [
     "as_json",
     "asked_of",
     "calibrations_of",
+    "commented",
     "common_params",
     "environment",
     "find_kept",

@@ -241,8 +241,7 @@ def _age(run: KeptRun) -> tuple[int, str, int]:
 
 def _read(file: Path) -> KeptRun:
     try:
-        data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        run = KeptRun(folder=file.parent, **data)
+        run = KeptRun(folder=file.parent, **json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise refuse("run", f"{file}, which is damaged ({error})", "a run as it was kept", "run=<id>") from error
     for key, word in _whole_lines(file.parent / _LOGGED):

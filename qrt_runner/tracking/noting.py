@@ -41,6 +41,11 @@ def note_of(result: TaskResult, command: str = "") -> str:
     return "\n".join([*lines, *(["", "```sh", folded(repeat), "```"] if repeat else [])])
 
 
+def commented(lines: Sequence[str]) -> dict[str, str]:
+    """Return the tag that holds lines of Markdown as a run's description."""
+    return {NOTE: "\n".join(lines)}
+
+
 def repeating(command: str, overrides: Sequence[str]) -> str:
     """Return the command that runs one point of what a command ran: what was swept over has the point's values."""
     if not command or not overrides:
