@@ -127,7 +127,9 @@ def trace_of(kept: KeptRun, results: Sequence[TaskResult], recorded: Mapping[str
     told = {"tasks": len(results), "jobs": len(jobs), "run": kept.id}
     failed = any(result.state == "failed" for result in results)
     root = Stretch("run", kept.title, start_ns, end_ns, None, failed, told)
-    first_ns = min(one.start_ns for one in inside)
+    # Of a job that another process submitted no stage tells when; the service's clock may be ahead of ours.
+    submitted = [_ns(stamp) for _, job in chosen if (stamp := job.record["timestamps"].get("submitted"))]
+    first_ns = max(start_ns, min([*(one.start_ns for one in inside), *submitted]))
     return Trace(kept.id, kept.title, (root, *_preparing(start_ns, first_ns, results), *inside))
 
 
