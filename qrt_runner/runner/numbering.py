@@ -32,6 +32,9 @@ _ROUGH: Final = ("mse_cost", "cost_s", "error_sigmas", "twin_error_sigmas")
 _RATHER_LATE: Final = ("shots", "hellinger", "total_variation", "p_success", "cost_s", "mse_cost", "task", "state")
 """Columns that stand behind the numbers."""
 
+_ALWAYS: Final = ("label", "observable", "value", "error")
+"""Columns of an overview that stand in it also where they are the same in all rows."""
+
 _TITLES: Final = {
     "ev": "value",
     "ev_as_measured": "as measured",
@@ -141,7 +144,11 @@ def _cell(row: Row, name: str) -> str:
 def overview_grid(caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
     """Return the table that puts tasks beside each other, its values with the digits that their errors leave."""
     paired = "value" in titles and "error" in titles
-    shown = [place for place, title in enumerate(titles) if not (paired and title == "error")]
+    same = {place for place in range(len(titles)) if len(rows) > 1 and len({row[place] for row in rows}) == 1}
+    same -= {place for place, title in enumerate(titles) if title in _ALWAYS}
+    shown = [place for place, title in enumerate(titles) if place not in same and not (paired and title == "error")]
+    told_once = [f"{titles[place].replace('_', ' ')} {_rough(rows[0][place])}" for place in same if rows[0][place]]
+    caption = f"{caption}; in all rows: {', '.join(told_once)}" if told_once else caption
     value, error = (titles.index("value"), titles.index("error")) if paired else (-1, -1)
     told = [
         [with_error(float(row[value]), float(row[error])) if place == value else _rough(row[place]) for place in shown]
