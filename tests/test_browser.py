@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 WIDE = (1600, 1000)
+BEEN_HERE = """
+if (location.protocol == 'http:') localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')
+"""
 ANSATZ = """
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
@@ -96,13 +99,15 @@ def server(folder: Path) -> Iterator[str]:
         served = subprocess.Popen(line, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
         address = f"http://127.0.0.1:{port}"
-        for _ in range(600):
+        for _ in range(1200):
             try:
                 urlopen(f"{address}/health").close()
                 break
             except (URLError, ConnectionError):
                 assert served.poll() is None, (folder / "browse.log").read_text()
                 time.sleep(0.1)
+        else:
+            pytest.fail((folder / "browse.log").read_text(encoding="utf-8"))
         yield address
     finally:
         os.killpg(served.pid, signal.SIGTERM)
@@ -128,12 +133,11 @@ def sweep(folder: Path, server: str) -> Told:
 
 
 @pytest.fixture(scope="module")
-def opened(server: str) -> Iterator[Chrome]:
+def opened() -> Iterator[Chrome]:
     """Return a browser of somebody who was here before: an assistant that opens beside the first page is closed."""
     with browser() as found:
         sized(found, WIDE)
-        found.get(server)
-        found.execute_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
+        found.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": BEEN_HERE})
         yield found
 
 

@@ -53,6 +53,14 @@ def test_note_of_counts():
         assert f"`{outcome}` {count}" in told["counts"]
 
 
+def test_wide_outcomes_do_not_widen_the_page():
+    """Of 100 bits the first and the last nine are shown; how often each came is as it was counted."""
+    result = result_of("circuit=ghz", "circuit.params.num_qubits=100", "mode=sampler", SHOTS)
+    told = lines_of(note_of(result))["counts"]
+    counted = {outcome[0]: count for outcome, count in result.counts.joint[0].items()}
+    assert all(f"`{bit * 9}…{bit * 9} (100 bits)` {count}" in told for bit, count in counted.items())
+
+
 def test_note_tells_mitigation_and_why_it_was_ignored():
     """On an ideal simulator TREX does nothing, and the note says why."""
     told = lines_of(note_of(result_of("mode=estimator", "mitigation=trex", SHOTS)))

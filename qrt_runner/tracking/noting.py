@@ -23,7 +23,7 @@ _LONGEST: Final = 1000
 """Characters of an error, a reason or a note: a tag as a whole may have 8,000."""
 
 _WIDEST: Final = 90
-"""Characters of a line of a command."""
+"""Characters of a line of a command, and of an outcome."""
 
 _WORDS_BEFORE: Final = 3
 """`python -m qrt_runner`, before the words of a command."""
@@ -144,10 +144,16 @@ def _outcomes(result: TaskResult) -> Iterator[str]:
         return
     joint = counts.joint[0]
     ranked = sorted(joint, key=lambda outcome: (-joint[outcome], outcome))
-    told = ", ".join(f"{code(outcome)} {joint[outcome]}" for outcome in ranked[:_MOST_OUTCOMES])
+    told = ", ".join(f"{code(_near(outcome))} {joint[outcome]}" for outcome in ranked[:_MOST_OUTCOMES])
     more = f", and {len(ranked) - _MOST_OUTCOMES} more" if len(ranked) > _MOST_OUTCOMES else ""
     fidelity = f"; Hellinger fidelity {comparison.hellinger[0]:.4f}" if comparison.hellinger else ""
     yield f"counts: {told}{more}{fidelity}"
+
+
+def _near(outcome: str) -> str:
+    """Return an outcome without its middle where it is wider than the page; `counts.json` has all of it."""
+    ends = _WIDEST // 10
+    return outcome if len(outcome) <= _WIDEST else f"{outcome[:ends]}…{outcome[-ends:]} ({len(outcome)} bits)"
 
 
 def _mitigation(result: TaskResult) -> str:
