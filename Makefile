@@ -69,7 +69,7 @@ wheel: $(DEV) ## build dist/*.tar.gz, and dist/*.whl from it
 	@$(VPY) -m build --outdir dist
 
 clean: ## remove .venv, caches and builds; results (mlflow.db, outputs/) stay
-	@rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build dist .artifacts .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(CREATED):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from selenium.webdriver import Chrome
 
@@ -79,8 +79,18 @@ def barriers(opened: Chrome) -> list[str]:
     ]
 
 
-def kept_screenshot(opened: Chrome, name: str, folder: Path) -> Path:
-    """Take a picture of what is seen; QRT_SCREENSHOTS names a folder that outlives the test."""
+def seen_within(opened: Chrome, what: Callable[[], object], seconds: float = 30.0) -> Any:
+    """Wait until something is seen on a page that is still drawing itself, and return it."""
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    waiting = WebDriverWait(opened, seconds, ignored_exceptions=[StaleElementReferenceException])
+    return waiting.until(lambda _: what())
+
+
+def kept_screenshot(opened: Chrome, name: str) -> Path:
+    """Take a picture of what is seen, to be looked at: in .artifacts/screenshots, or where QRT_SCREENSHOTS says."""
+    folder = Path(__file__).parents[1] / ".artifacts" / "screenshots"
     place = Path(os.environ.get("QRT_SCREENSHOTS") or folder) / f"{name}.png"
     place.parent.mkdir(parents=True, exist_ok=True)
     opened.save_screenshot(str(place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from composing import outcome_of, result_of
 
 from qrt_runner.digits import headline_of, with_error
 from qrt_runner.tracking import Records, summary_of, swept_rows
-from qrt_runner.tracking.noting import NOTE, note_of, repeating
+from qrt_runner.tracking.noting import NOTE, folded, note_of, repeating
+from qrt_runner.tracking.showing import shown_names
 
 COMMAND = "python -m qrt_runner mode=estimator mode.shots=256"
 SHOTS = "mode.shots=256"
@@ -49,6 +51,14 @@ def test_note_of_counts():
     told = lines_of(note_of(result))
     for outcome, count in result.counts.joint[0].items():
         assert f"`{outcome}` {count}" in told["counts"]
+
+
+def test_wide_outcomes_do_not_widen_the_page():
+    """Of 100 bits the first and the last nine are shown; how often each came is as it was counted."""
+    result = result_of("circuit=ghz", "circuit.params.num_qubits=100", "mode=sampler", SHOTS)
+    told = lines_of(note_of(result))["counts"]
+    counted = {outcome[0]: count for outcome, count in result.counts.joint[0].items()}
+    assert all(f"`{bit * 9}…{bit * 9} (100 bits)` {count}" in told for bit, count in counted.items())
 
 
 def test_note_tells_mitigation_and_why_it_was_ignored():
@@ -131,14 +141,35 @@ def test_summary_of_a_sweep():
     rows = [row for record in records for row in swept_rows(record)]
     summary = summary_of("name (2 points)", rows, outcome.results, COMMAND)
     table = json.loads(summary.files["results_table.json"])
+    assert table["columns"][0] == "point"
+    named = [{name.rpartition(".")[2]: value for name, value in row.items()} for row in rows]
     assert [dict(zip(table["columns"], line, strict=True)) for line in table["data"]] == [
-        {name: row.get(name) for name in table["columns"]} for row in rows
+        {name: row.get(name) for name in table["columns"]} for row in named
     ]
     assert json.loads(summary.tags["mlflow.loggedArtifacts"]) == [{"path": "results_table.json", "type": "table"}]
     told = lines_of(summary.tags[NOTE])
     assert told["tasks"] == "2 done, 0 failed"
     assert "`circuit.params.num_qubits` (`2`, `3`)" in told["swept over"]
     assert summary.tags["qrt.backend"] == "aer"
+
+
+def test_columns_of_a_table_are_shown():
+    """A name with a point shows nothing in MLflow: it goes by its last word, unless a parameter or another has that."""
+    rows = [
+        {"state": "done", "a.theta": value, "a.n": value, "b.n": 2, "b.m": 3, "point": 0, "theta": value, "ev": 0.5}
+        for value in (0, 1)
+    ]
+    assert [*shown_names(rows).values()] == ["point", "a/n", "b/n", "m", "theta", "ev", "state"]
+    assert "a/theta" in shown_names([*rows, {"a.theta": 1, "theta": 2}]).values()
+
+
+def test_long_commands_are_folded():
+    """MLflow breaks no line of code: a long command is several, which a shell reads as the one that it is."""
+    words = ["python", "-m", "qrt_runner", *(f"+circuit.params.number_{place}=[1, 2]" for place in range(9))]
+    told = folded(shlex.join(words))
+    assert max(map(len, told.splitlines())) < 100
+    said = subprocess.run(["/bin/sh", "-c", f"printf '%s\n' {told}"], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == words
 
 
 def test_best_point_is_a_metric():

@@ -199,6 +199,18 @@ def test_what_did_nothing_is_told_with_the_reason(command: Callable[..., Ended])
     assert {*ignored, *ignored.values()} <= set(lines)
 
 
+def test_how_qubits_were_misread_is_told(command: Callable[..., Ended]) -> None:
+    """For each qubit that M3 has calibrated the shares of wrong readings, with their binomial errors."""
+    done(command("circuit=bell", "backend=fake_manila", "mode=sampler", "mitigation=m3", *QUIET))
+    done(command("action=report", "tracking=off"))
+    (job,) = json.loads(next(Path("outputs").rglob("0-main/readout.json")).read_text(encoding="utf-8"))
+    lines, shots = seen().text.splitlines(), job["shots_per_state"]
+    assert "How the qubits were misread" in lines
+    for qubit, ((_, low), (high, _)) in job["confusion"].items():
+        shares = [with_error(share, (share * (1 - share) / shots) ** 0.5) for share in (high, low)]
+        assert any(lines[place : place + 3] == [qubit, *shares] for place in range(len(lines)))
+
+
 def test_a_run_whose_folder_is_gone_is_told_from_the_journal(command: Callable[..., Ended]) -> None:
     """All but its versions, which the journal does not know."""
     done(command("circuit=bell", "backend=fake_manila", *QUIET))
@@ -308,6 +320,14 @@ def test_an_overview_joins_values_and_errors():
     assert (grid.titles, grid.rows) == (["label", "value", "cost s"], [["zne", "0.920(12)", "4.867"]])
 
 
+def test_what_is_the_same_in_an_overview_is_told_once():
+    """One mode for both rows, and nothing ignored in either: two columns less, of which one has something to tell."""
+    titles = ["label", "mode", "value", "error", "ignored"]
+    grid = overview_grid("Ladder", titles, [[name, "raw", "0.5", "0.1", ""] for name in ("a", "b")])
+    assert (grid.titles, grid.rows) == (["label", "value"], [["a", "0.50(10)"], ["b", "0.50(10)"]])
+    assert grid.caption == "Ladder; in all rows: mode raw"
+
+
 # --- the template ---
 
 
@@ -333,7 +353,7 @@ def test_what_is_told_is_escaped_everywhere():
 # --- in a real browser ---
 
 
-def test_a_real_browser_shows_it_to_everybody_and_asks_nobody(command: Callable[..., Ended], tmp_path: Path) -> None:
+def test_a_real_browser_shows_it_to_everybody_and_asks_nobody(command: Callable[..., Ended]) -> None:
     """No complaint, no request but for the file, figures drawn, no barrier, wide or narrow, light or dark, printed."""
     with browser() as opened:
         done(
@@ -353,11 +373,27 @@ def test_a_real_browser_shows_it_to_everybody_and_asks_nobody(command: Callable[
             assert all(widths)
             wide = "return document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
             assert opened.execute_script(wide) <= 0, (name, scheme)
-            kept_screenshot(opened, f"report-{name}-{scheme}", tmp_path / "screenshots")
+            kept_screenshot(opened, f"report-{name}-{scheme}")
             assert barriers(opened) == []
         assert complaints(opened) == []
         printed = opened.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
         assert base64.b64decode(printed["data"]).startswith(b"%PDF")
+
+
+def test_what_is_looked_for_would_be_found(tmp_path: Path) -> None:
+    """A page with a figure from elsewhere, without words, faint letters and a script that fails: all of it is told."""
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<html><title>t</title><body><img src='http://127.0.0.1:9/figure.png'>"
+        "<p style='color:#ccc'>faint</p><script>absent()</script></body></html>",
+        encoding="utf-8",
+    )
+    with browser() as opened:
+        opened.get(page.as_uri())
+        assert asked_for(opened) == [page.as_uri(), "http://127.0.0.1:9/figure.png"]
+        told = {barrier.split()[0] for barrier in barriers(opened)}
+        assert {"image-alt", "color-contrast", "html-has-lang"} <= told
+        assert any("absent is not defined" in complaint for complaint in complaints(opened))
 
 
 def test_a_keyboard_reaches_the_content_and_what_is_folded(tmp_path: Path) -> None:
@@ -391,3 +427,17 @@ def test_on_paper_what_is_folded_is_open(tmp_path: Path) -> None:
         opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
         assert opened.execute_script(inside)
         assert not opened.execute_script("return document.querySelector('nav').checkVisibility()")
+
+
+def test_on_paper_wide_tables_are_whole(tmp_path: Path) -> None:
+    """Paper does not scroll: sixteen columns of long words fit between its margins; a screen scrolls."""
+    grid = Grid("wide", [f"column {place}" for place in range(16)], [["immeasurable_mitigation"] * 16])
+    page = tmp_path / "page.html"
+    page.write_bytes(rendered(Page("Title", "Lead", [Section("Table", [grid])])))
+    over = "const box = document.querySelector('.wide'); return box.scrollWidth - box.clientWidth"
+    with browser() as opened:
+        sized(opened, (700, 900))
+        opened.get(page.as_uri())
+        assert opened.execute_script(over) > 0
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert opened.execute_script(over) <= 0

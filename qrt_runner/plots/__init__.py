@@ -29,6 +29,7 @@ __all__ = [
     "histogram",
     "noise_rates",
     "overview",
+    "png",
     "sweep_figures",
     "whole_figures",
 ]

@@ -54,7 +54,7 @@ def histogram(
         _twin(axes, outcomes, twin, first)
     if others or twin:
         figure.legend(loc="outside right upper", frameon=False)
-    labels = [_label(outcome) for outcome in outcomes]
+    labels = [label_of(outcome) for outcome in outcomes]
     steep = len(labels) > 8 or len(labels[0]) > 6
     axes.set_xticks(places, labels, rotation=90 if steep else 0, family="monospace")
     left_out = len(weight) - len(outcomes)
@@ -72,7 +72,7 @@ def _twin(axes: Axes, outcomes: Sequence[str], twin: Mapping[str, int], places: 
     axes.errorbar(places, shares, errors, fmt="D", ms=5, color=TWIN, mec="white", capsize=3, label="twin")
 
 
-def _label(outcome: str) -> str:
+def label_of(outcome: str) -> str:
     """Return an outcome as it fits below a bar: long ones as hexadecimal numbers, their middle left out."""
     if len(outcome) <= _WIDEST_LABEL:
         return outcome

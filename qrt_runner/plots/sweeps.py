@@ -93,13 +93,16 @@ def _lines(axes: Axes, one: Swept, name: str) -> None:
         if np.isfinite(one.ideal).any():
             axes.plot(one.at[name], one.ideal, "_", ms=12, color=IDEAL, label="ideal")
         return
+    alone = len(parts) == 1
     for place, (label, part) in enumerate(parts.items()):
         order = np.argsort(part.at[name], kind="stable")
         at, color, bars = part.at[name][order], CYCLE[place], finite(part.errors[order])
         marker = MARKERS[place % len(MARKERS)]
-        axes.errorbar(at, part.values[order], bars, fmt=marker, ms=4, color=color, capsize=2, label=literal(label))
+        called = literal(label) or "measured"
+        axes.errorbar(at, part.values[order], bars, fmt=marker, ms=4, color=color, capsize=2, label=called)
         if np.isfinite(part.ideal).any():
-            axes.plot(at, part.ideal[order], "-", lw=1, color=color, alpha=0.7)
+            look = {"color": IDEAL, "label": "ideal"} if alone else {"color": color, "alpha": 0.7}
+            axes.plot(at, part.ideal[order], "-", lw=1, zorder=1, **look)
 
 
 def _cells(axes: Axes, part: Swept) -> ColorizingArtist:

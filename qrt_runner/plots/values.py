@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from qrt_runner.plots.pages import CYCLE, IDEAL, MEASURED, TWIN, finite, page, png, title_of
+from qrt_runner.plots.pages import CORRECTED, CYCLE, IDEAL, MEASURED, TWIN, finite, page, png, title_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,23 +23,41 @@ def expectation_values(result: TaskResult) -> bytes:
     figure, axes = page(6.5)
     ideal, twin = result.comparison.ideal, result.comparison.twin
     other = twin.expectations if twin is not None else None
+    before = result.corrected.uncorrected if result.corrected is not None else None
     if len(found.values) == 1:
-        _side_by_side(axes, found, ideal, other)
+        _side_by_side(axes, found, ideal, other, before)
     else:
         _along(axes, found, ideal, other, _abscissa(result))
-    if ideal is not None or other is not None or len(found.values) > 1:
+    if any(one is not None for one in (ideal, other, before)) or len(found.values) > 1:
         lines = [words for words, known in (("line: ideal", ideal), ("dashed: twin", other)) if known is not None]
         title = "\n".join(lines) if len(found.values) > 1 else None
         figure.legend(loc="outside right upper", frameon=False, title=title or None)
-    axes.set_ylabel("expectation value")
+    along = before is not None and len(found.values) > 1
+    axes.set_ylabel("expectation value, readout corrected" if along else "expectation value")
     axes.set_title(title_of(result), fontsize=10)
     return png(figure)
 
 
-def _side_by_side(axes: Axes, found: Expectations, ideal: np.ndarray | None, twin: Expectations | None) -> None:
+def _side_by_side(
+    axes: Axes, found: Expectations, ideal: np.ndarray | None, twin: Expectations | None, before: Expectations | None
+) -> None:
+    """Draw the values of one parameter set; those that were corrected for readout errors beside what they were."""
     places = np.arange(len(found.names))
+    if before is not None:
+        bars = finite(before.errors[0])
+        axes.errorbar(
+            places - 0.15, before.values[0], bars, fmt="s", ms=5, color=MEASURED, capsize=3, label="as measured"
+        )
+    color, label = (MEASURED, "measured") if before is None else (CORRECTED, "corrected")
     axes.errorbar(
-        places, found.values[0], yerr=finite(found.errors[0]), fmt="o", color=MEASURED, capsize=4, label="measured"
+        places,
+        found.values[0],
+        yerr=finite(found.errors[0]),
+        fmt="o",
+        color=color,
+        mec=MEASURED,
+        capsize=4,
+        label=label,
     )
     if twin is not None:
         errors = finite(twin.errors[0])

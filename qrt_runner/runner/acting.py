@@ -89,7 +89,7 @@ def _replay(document: Document, journal: Journal, asked: Looking) -> Acted:
 
 
 def _compare(document: Document, journal: Journal, asked: Looking) -> Acted:
-    return Acted(compare(journal, document.runs, asked))
+    return Acted(*compare(journal, document.runs, asked))
 
 
 def _report(_: Document, journal: Journal, asked: Looking) -> Acted:

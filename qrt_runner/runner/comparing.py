@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from qrt_runner.errors import refuse
+from qrt_runner.errors import TrackingError, refuse
 from qrt_runner.reports import rendered
 from qrt_runner.runner.collecting import chosen
+from qrt_runner.runner.contrast_figures import contrast_pictures
+from qrt_runner.runner.contrast_logging import log_comparison
 from qrt_runner.runner.contrasting import Contrast, report_of, tables_of, written_tables
 from qrt_runner.runner.contrasts_page import page_of
 from qrt_runner.runner.differing import counts_differences, matched, value_differences
@@ -31,13 +33,16 @@ _PATH: Final = "runs"
 _REMEDY: Final = REMEDIES[_PATH]
 
 
-def compare(journal: Journal, wanted: Sequence[str], asked: Looking) -> list[str]:
-    """Return what changed from the first run to each other one, as lines; all of it is written into a folder.
+def compare(journal: Journal, wanted: Sequence[str], asked: Looking) -> tuple[list[str], list[str], int]:
+    """Tell what changed from the first run to each other one; all of it is written into a folder, and logged.
 
     Args:
         journal: Where runs are written down.
         wanted: Ids or folders of runs, or `latest`; empty for the latest two.
         asked: Where to write, and whom to tell.
+
+    Returns:
+        What is to be said, what went wrong, and the exit code.
 
     Raises:
         ConfigError: Where there is no such run, or they have no task in common.
@@ -48,11 +53,23 @@ def compare(journal: Journal, wanted: Sequence[str], asked: Looking) -> list[str
     contrasts = [_contrast_of(runs[0], run) for run in runs[1:]]
     tables = [tables_of(contrast) for contrast in contrasts]
     report = {"runs": [run.id for run in runs], "pairs": [report_of(contrast) for contrast in contrasts]}
-    write_private(asked.folder / f"{_NAME}.json", as_json(report))
-    write_private(asked.folder / f"{_NAME}.md", written_tables(tables).encode())
-    write_private(asked.folder / f"{_NAME}.html", rendered(page_of(runs, tables)))
-    shown = [line for table in tables for part in table for line in part.lines(tabled)]
-    return [*shown, f"All of it is in {asked.folder / _NAME}.json, .md and .html"]
+    troubles: list[str] = []
+    pictures = contrast_pictures(runs, contrasts, troubles.append)
+    files = {
+        f"{_NAME}.json": as_json(report),
+        f"{_NAME}.md": written_tables(tables).encode(),
+        f"{_NAME}.html": rendered(page_of(runs, tables, [*pictures.values()])),
+    }
+    for name, content in files.items():
+        write_private(asked.folder / name, content)
+    lines = [line for table in tables for part in table for line in part.lines(tabled)]
+    lines.append(f"All of it is in {asked.folder / _NAME}.json, .md and .html")
+    files |= {path: picture.png for path, picture in pictures.items()}
+    try:
+        lines += log_comparison(journal, runs, contrasts, files, asked)
+    except TrackingError as error:
+        return lines, [*troubles, str(error)], error.exit_code
+    return lines, troubles, 0
 
 
 def _done(run: Recorded) -> Recorded:
@@ -97,4 +114,5 @@ def _contrast(first: Recorded, second: Recorded) -> Contrast:
         drifts=drifts(tasks),
         config=config_changes(tasks),
         versions=version_changes(first.records, second.records),
+        records={pair[0].key: pair for pair in tasks},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,7 @@ from qrt_runner.digits import with_error
 if TYPE_CHECKING:
     from qrt_runner.analysis.differences import Distance
     from qrt_runner.runner.differing import CountsDifference, Set, ValueDifference
-    from qrt_runner.runner.drifting import Change, Drift
+    from qrt_runner.runner.drifting import Change, Drift, Matched
 
 _MOST_ROWS: Final = 40
 """Of a longer table a terminal shows so many rows: those that differ the most."""
@@ -47,6 +47,8 @@ class Contrast:
     drifts: Sequence[Drift]
     config: Sequence[Change]
     versions: Sequence[Change]
+    records: Mapping[str, Matched] = field(default_factory=dict)
+    """The tasks that both have, by the key of the first."""
 
 
 @dataclass(frozen=True)
@@ -219,10 +221,11 @@ def _sets(found: Sequence[Set]) -> list[str]:
     for parameters in found:
         for name, value in parameters:
             values.setdefault(name, set()).add(value)
-    return [_few(sorted(parameters, key=lambda one: len(values[one[0]]) == 1)) for parameters in found]
+    return [few(sorted(parameters, key=lambda one: len(values[one[0]]) == 1)) for parameters in found]
 
 
-def _few(parameters: Sequence[tuple[str, float]]) -> str:
+def few(parameters: Sequence[tuple[str, float]]) -> str:
+    """Return the first parameters of a set with their values."""
     told = [f"{name}={value:.6g}" for name, value in parameters[:_MOST_PARAMETERS]]
     more = len(parameters) - len(told)
     return ", ".join([*told, *([f"and {more} more"] if more else [])]) or "-"

@@ -11,22 +11,24 @@ from qrt_runner.runner.numbering import MOST_ROWS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from qrt_runner.reports import Block
+    from qrt_runner.reports import Block, Picture
     from qrt_runner.runner.contrasting import Table
     from qrt_runner.runner.recalling import Recorded
 
 
-def page_of(runs: Sequence[Recorded], contrasts: Sequence[Sequence[Table]]) -> Page:
+def page_of(runs: Sequence[Recorded], contrasts: Sequence[Sequence[Table]], pictures: Sequence[Picture] = ()) -> Page:
     """Return a page of all in which the first run differs from each other one.
 
     Args:
         runs: The first, then those that it is compared with.
         contrasts: What is told of each pair.
+        pictures: What they measured, side by side.
     """
     pairs = [_pair(run, tables) for run, tables in zip(runs[1:], contrasts, strict=True)]
     lead = "What changed from the first of these runs to each other one: results beyond their errors, calibration, "
     lead += "config and versions."
-    return Page(f"Comparison of {len(runs)} runs", lead, [Section("Runs", [_runs(runs)]), *pairs])
+    drawn = [Section("Side by side", pictures)] if pictures else []
+    return Page(f"Comparison of {len(runs)} runs", lead, [Section("Runs", [_runs(runs)]), *drawn, *pairs])
 
 
 def _runs(runs: Sequence[Recorded]) -> Grid:

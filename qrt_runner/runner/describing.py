@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.config import shown
 from qrt_runner.reports import Facts, Grid, Items, Listing, Section, Words
 from qrt_runner.runner.drifting import properties_of
+from qrt_runner.runner.misreading import readout_section
 from qrt_runner.runner.numbering import counts_grid, number, values_grid
 from qrt_runner.tracking import rows_of
 
@@ -36,6 +37,25 @@ _LISTINGS: Final = {
     "circuit/isa.txt": "Circuit as it ran (ISA)",
     "config.yaml": "Config as composed",
 }
+_CALLED: Final = {
+    "time/transpile_s": "transpiling (s)",
+    "time/queue_s": "in queues (s)",
+    "time/run_s": "running (s)",
+    "usage/quantum_s": "spent (quantum s)",
+    "usage/predicted_s": "predicted (quantum s)",
+    "usage/prediction_error_s": "spent less predicted (quantum s)",
+    "usage/session_busy_s": "session busy (s)",
+    "usage/session_idle_s": "session idle (s)",
+    "usage/session_wait_s": "session waited (s)",
+    "effect/cost_s": "cost (s)",
+    "effect/mse_cost": "error^2 x cost (s)",
+    "circuit/depth": "depth as written",
+    "circuit/two_qubit_gates": "two-qubit gates as written",
+    "isa/depth": "depth as it ran",
+    "isa/two_qubit_gates": "two-qubit gates as it ran",
+}
+"""Metrics in words."""
+
 _SIZES: Final = ("circuit/", "isa/")
 _TIMES: Final = ("time/", "usage/")
 
@@ -48,6 +68,7 @@ def task_section(record: Record, pictures: Sequence[Picture]) -> Section:
         _where(record),
         _numbers(record, results, pictures),
         _mitigation(results),
+        readout_section(record),
         _price(record, results),
         _calibration(record),
         _sizes(record),
@@ -69,7 +90,7 @@ def job_rows(record: Record) -> list[list[str]]:
             str(job.get("session_kind") or "none"),
             str(job.get("backend") or "-"),
             str(job.get("state") or "-"),
-            *(str((job.get("timestamps") or {}).get(name) or "-") for name in ("submitted", "finished")),
+            *(_moment((job.get("timestamps") or {}).get(name)) for name in ("submitted", "finished")),
             number((job.get("usage") or {}).get("quantum_s")),
         ]
         for job in _json(record, "jobs.json", [])
@@ -77,6 +98,11 @@ def job_rows(record: Record) -> list[list[str]]:
 
 
 JOB_TITLES: Final = ("job id", "session id", "session", "backend", "state", "submitted", "finished", "quantum s")
+
+
+def _moment(stamp: Any) -> str:
+    """Return a time stamp to the second; `jobs.json` has all of it."""
+    return f"{str(stamp)[:19].replace('T', ' ')}{'Z' if str(stamp).endswith(('Z', '+00:00')) else ''}" if stamp else "-"
 
 
 def _asked(record: Record, results: Mapping[str, Any]) -> Section:
@@ -91,7 +117,7 @@ def _where(record: Record) -> Section:
         ("backend", tags.get("qrt.backend", "-")),
         ("session", tags.get("qrt.session_kind", "none")),
         ("session id", tags.get("qrt.session_id", "none")),
-        *((name, f"{value:.4g}") for name, value in _metrics(record, _TIMES)),
+        *((_CALLED.get(name, name), f"{value:.4g}") for name, value in _metrics(record, _TIMES)),
     ]
     reused = [("taken from run", tags["qrt.reused_from"])] if "qrt.reused_from" in tags else []
     rows = job_rows(record)
@@ -140,7 +166,7 @@ def _price(record: Record, results: Mapping[str, Any]) -> Section | None:
     pairs = [(words, _known(price.get(name))) for name, words in _PRICE.items()]
     for name in ("readout_calibration", "noise_learning"):
         pairs += [(f"{name} {key}".replace("_", " "), _known(value)) for key, value in (price.get(name) or {}).items()]
-    effects = [(name, number(value)) for name, value in _metrics(record, ("effect/",))[:2]]
+    effects = [(_CALLED.get(name, name), number(value)) for name, value in _metrics(record, ("effect/",))[:2]]
     return Section("Price", [Facts([*pairs, *effects])])
 
 
@@ -155,8 +181,8 @@ def _calibration(record: Record) -> Section | None:
 
 
 def _sizes(record: Record) -> Section | None:
-    found = _metrics(record, _SIZES)
-    return Section("Sizes of the circuit", [Facts([(name, number(value)) for name, value in found])]) if found else None
+    found = [(_CALLED.get(name, name), number(value)) for name, value in _metrics(record, _SIZES)]
+    return Section("Sizes of the circuit", [Facts(found)]) if found else None
 
 
 def _listing(record: Record, name: str) -> Section | None:

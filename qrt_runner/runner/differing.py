@@ -57,7 +57,7 @@ def value_differences(pair: Matched) -> Iterator[ValueDifference]:
 
 def counts_differences(pair: Matched) -> Iterator[CountsDifference]:
     """Give the counts of equally many bits that both records of a task have, over all registers together."""
-    first, second = (_counts(record) for record in pair)
+    first, second = (counts_of(record) for record in pair)
     for parameters, one in first.items():
         other = second.get(parameters, {})
         if one and other and _bits(one) == _bits(other):
@@ -90,7 +90,7 @@ def _values(record: Record) -> dict[tuple[Set, str], tuple[float, float]]:
     }
 
 
-def _counts(record: Record) -> dict[Set, Mapping[str, int]]:
+def counts_of(record: Record) -> dict[Set, Mapping[str, int]]:
     """Return joint counts by parameter set."""
     artifacts = record.artifacts
     if "counts.json" not in artifacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.analysis.sweeping import swept_of
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from qrt_runner.results import TaskResult
+
+_MOST_WORDS: Final = 3
+"""Of circuits, backends or modes that a title names."""
 
 
 def task_figures(
@@ -55,7 +58,20 @@ def whole_of(title: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Ta
     names = [name for result in results for name in result.parameters]
     names += [override.lstrip("+~").partition("=")[0] for result in results for override in result.point.overrides]
     jobs = {str(job.record["id"]): job.record for result in results for job in result.jobs}
+    title = f"{title}: {_about(results)}" if results else title
     return Whole(title, rows, list(dict.fromkeys(names)), list(jobs.values()))
+
+
+def _about(results: Sequence[TaskResult]) -> str:
+    """Return which circuits ran where and how, as a figure's title says it."""
+    circuits = _some([result.task.circuit.name for result in results], "circuits")
+    backends = _some([result.backend for result in results], "backends")
+    return f"{circuits} on {backends}, {_some([result.task.mode.kind for result in results], 'modes')}"
+
+
+def _some(words: Sequence[str], plural: str) -> str:
+    found = list(dict.fromkeys(words))
+    return ", ".join(found) if len(found) <= _MOST_WORDS else f"{len(found)} {plural}"
 
 
 def run_figures(whole: Whole, trouble: Callable[[str], None]) -> dict[str, bytes]:

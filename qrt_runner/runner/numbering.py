@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.digits import with_error
 from qrt_runner.reports import Grid
-from qrt_runner.tracking import rows_of
+from qrt_runner.tracking import rows_of, shown_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +28,12 @@ _PAIRED: Final = {"ev": "std", "ev_as_measured": "std_as_measured", "twin_ev": "
 
 _ROUGH: Final = ("mse_cost", "cost_s", "error_sigmas", "twin_error_sigmas")
 """What is told with three digits."""
+
+_RATHER_LATE: Final = ("shots", "hellinger", "total_variation", "p_success", "cost_s", "mse_cost", "task", "state")
+"""Columns that stand behind the numbers."""
+
+_ALWAYS: Final = ("label", "observable", "value", "error")
+"""Columns of an overview that stand in it also where they are the same in all rows."""
 
 _TITLES: Final = {
     "ev": "value",
@@ -58,13 +64,20 @@ def headline_of(record: Record) -> str:
 
 def values_grid(caption: str, rows: Sequence[Row]) -> Grid:
     """Return tidy rows as a table; what is the same nowhere, and nothing in all of them, has no column."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    names = dict.fromkeys([*(name for name in ("point", "task") if name in names), *names])
+    names = shown_names(rows)
     hidden = {*_PAIRED.values(), *(("parameter_set",) if all(row.get("parameter_set", 0) == 0 for row in rows) else ())}
-    shown = [name for name in names if name not in hidden]
+    hidden |= {name for name in ("task", "state") if len({row.get(name) for row in rows}) == 1}
+    shown = sorted((name for name in names if name not in hidden), key=lambda name: name in _RATHER_LATE)
     told = [[_cell(row, name) for name in shown] for row in rows[:MOST_ROWS]]
     more = f"; the first {MOST_ROWS} of {len(rows)} rows, all are in results.parquet" if len(rows) > MOST_ROWS else ""
-    return Grid(f"{caption}{more}", [_TITLES.get(name, name.replace("_", " ")) for name in shown], told)
+    called = dict(zip(shown, last_words(shown), strict=True))
+    return Grid(f"{caption}{more}", [_TITLES.get(name, called[name].replace("_", " ")) for name in shown], told)
+
+
+def last_words(names: Sequence[str]) -> list[str]:
+    """Return dotted names by their last words where these tell them apart."""
+    lasts = [name.rpartition(".")[2] for name in names]
+    return [last if lasts.count(last) == 1 else name for name, last in zip(names, lasts, strict=True)]
 
 
 def counts_grid(record: Record) -> Grid | None:
@@ -131,7 +144,11 @@ def _cell(row: Row, name: str) -> str:
 def overview_grid(caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Grid:
     """Return the table that puts tasks beside each other, its values with the digits that their errors leave."""
     paired = "value" in titles and "error" in titles
-    shown = [place for place, title in enumerate(titles) if not (paired and title == "error")]
+    same = {place for place in range(len(titles)) if len(rows) > 1 and len({row[place] for row in rows}) == 1}
+    same -= {place for place, title in enumerate(titles) if title in _ALWAYS}
+    shown = [place for place, title in enumerate(titles) if place not in same and not (paired and title == "error")]
+    told_once = [f"{titles[place].replace('_', ' ')} {_rough(rows[0][place])}" for place in same if rows[0][place]]
+    caption = f"{caption}; in all rows: {', '.join(told_once)}" if told_once else caption
     value, error = (titles.index("value"), titles.index("error")) if paired else (-1, -1)
     told = [
         [with_error(float(row[value]), float(row[error])) if place == value else _rough(row[place]) for place in shown]

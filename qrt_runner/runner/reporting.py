@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.errors import TrackingError, refuse
 from qrt_runner.reports import Facts, Grid, Listing, Page, Section, Words, rendered
+from qrt_runner.runner.contrast_logging import mlflow_runs
 from qrt_runner.runner.describing import JOB_TITLES, job_rows, task_section
-from qrt_runner.runner.numbering import headline_of, overview_grid, values_grid
+from qrt_runner.runner.numbering import headline_of, last_words, overview_grid, values_grid
 from qrt_runner.runner.overview import PLACES
 from qrt_runner.runner.picturing import drawn_anew, run_pictures, task_pictures
 from qrt_runner.runner.recalling import REMEDIES, recorded
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 _PATH: Final = "run"
 _ARTIFACT: Final = "report.html"
+_MOST_OPEN: Final = 6
+"""More tasks than these are folded: whoever wants one opens it."""
+
+_GLANCE: Final = ("state", "headline number", "applied", "job id", "session id")
 _MOST_IN_FULL: Final = 24
 _MOST_TASKS: Final = 1000
 """So many tasks are told in full, and in a line each; those that failed always in full, up to the same bound."""
@@ -50,6 +56,7 @@ def report(journal: Journal, asked: Looking) -> tuple[list[str], list[str], int]
     if asked.wanted == "all":
         raise refuse(_PATH, "all, for a report", "latest, or the id or folder of one run", REMEDIES[_PATH])
     found = recorded(journal, asked.wanted, _PATH, asked)
+    found = replace(found, records=sorted(found.records, key=_place_of))
     full = _in_full(found.records)
     drawn, troubles = drawn_anew(journal, found, [record.key for record in full])
     try:
@@ -67,8 +74,14 @@ def report(journal: Journal, asked: Looking) -> tuple[list[str], list[str], int]
     return lines, troubles, 0
 
 
+def _place_of(record: Record) -> tuple[int, str]:
+    """Return what tasks are sorted by: jobs end in any order, points have one."""
+    point, _, task = record.key.partition("-")
+    return (int(point) if point.isdecimal() else 0), task
+
+
 def _logged(journal: Journal, found: Recorded, asked: Looking, content: bytes) -> list[str]:
-    runs = _mlflow_runs(journal, found)
+    runs = mlflow_runs(journal, found)
     if asked.tracking.kind == "off" or not runs:
         return []
     from qrt_runner.tracking.attaching import attach
@@ -77,16 +90,6 @@ def _logged(journal: Journal, found: Recorded, asked: Looking, content: bytes) -
     for run in runs:
         attach(run, {_ARTIFACT: content}, asked.tracking.uri, remedy)
     return [f"and in MLflow as {_ARTIFACT} of run {', '.join(runs)}"]
-
-
-def _mlflow_runs(journal: Journal, found: Recorded) -> list[str]:
-    """Return the MLflow run that tells of all tasks, else those of the tasks; none where it is not logged."""
-    if found.kept is not None:
-        return [found.kept.parent] if found.kept.parent else list(found.kept.logged.values())
-    assert found.run is not None
-    if found.run.parent:
-        return [found.run.parent]
-    return [task.mlflow_run for task in journal.tasks(found.run.id) if task.mlflow_run]
 
 
 def _in_full(records: Sequence[Record]) -> list[Record]:
@@ -108,13 +111,14 @@ def _page(found: Recorded, full: Sequence[Record], drawn: Drawn, left: int) -> P
     lead = [f"{counted} on {backends}, {failed} failed." if failed else f"{counted} on {backends}."]
     lead += [f"{left} more are not done yet."] if left else []
     tasks = [task_section(record, task_pictures(record, drawn.get(record.key, {}))) for record in full]
+    tasks = [replace(task, folded=len(tasks) > _MOST_OPEN) for task in tasks]
     told: list[Block] = []
     if len(full) < len(records):
         told.append(Words(f"{len(full)} of {len(records)} tasks in full, those that failed among them."))
     sections = [
         Section("What was asked", _asked(found)),
-        Section("At a glance", _glance(found)),
         *_together(found),
+        Section("At a glance", _glance(found)),
         Section("Tasks", told, tasks),
         Section("Versions", [_versions(records)]),
     ]
@@ -145,24 +149,31 @@ def _repeated(found: Recorded) -> list[Block]:
 
 
 def _glance(found: Recorded) -> list[Block]:
+    """Return a line for each task, without what is the same of all: that is told once."""
     records = found.records[:_MOST_TASKS]
     swept = list(dict.fromkeys(name for record in records for name in record.swept))
-    titles = ("task", *swept, "title", "state", "headline number", "applied", "job id", "session id")
-    rows = [
-        (
-            record.key,
-            *(record.swept.get(name, "-") for name in swept),
-            record.title,
-            "done" if record.state == "FINISHED" else "failed",
-            headline_of(record),
-            _listed(record.tags.get("qrt.mitigation_applied")) or "nothing",
-            _listed(record.tags.get("qrt.job_ids")) or "-",
-            record.tags.get("qrt.session_id") or "none",
-        )
-        for record in records
-    ]
+    titles = ["task", *last_words(swept), *([] if swept else ["title"]), *_GLANCE]
+    rows = [_glanced(record, swept) for record in records]
+    columns = list(zip(*rows, strict=True))
+    same = [place for place, cells in enumerate(columns) if place and len(records) > 1 and len({*cells}) == 1]
+    facts = [Facts([(f"all: {titles[place]}", columns[place][0]) for place in same])] if same else []
+    shown = [place for place in range(len(titles)) if place not in same]
     more = f", the first {len(rows)} of {len(found.records)}" if len(rows) < len(found.records) else ""
-    return [Grid(f"Tasks{more}", titles, rows), *_jobs(records)]
+    lines = [[row[place] for place in shown] for row in rows]
+    return [*facts, Grid(f"Tasks{more}", [titles[place] for place in shown], lines), *_jobs(records)]
+
+
+def _glanced(record: Record, swept: Sequence[str]) -> list[str]:
+    return [
+        record.key,
+        *(record.swept.get(name, "-") for name in swept),
+        *([] if swept else [record.title]),
+        "done" if record.state == "FINISHED" else "failed",
+        headline_of(record),
+        _listed(record.tags.get("qrt.mitigation_applied")) or "nothing",
+        _listed(record.tags.get("qrt.job_ids")) or "-",
+        record.tags.get("qrt.session_id") or "none",
+    ]
 
 
 def _listed(words: str | None) -> str:

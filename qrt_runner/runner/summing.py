@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.runner.drawing import Whole, run_figures, whole_of
 from qrt_runner.runner.overview import PLACES, overview_files
-from qrt_runner.tracking import metrics_of, parquet_of, summary_of, swept_rows
+from qrt_runner.tracking import asked_of, common_params, metrics_of, parquet_of, summary_of, swept_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,8 @@ def keep_whole(
     spent = {metric.key: metric.value for metric in metrics_of(outcome.reports.values())}
     if spent or files:
         kept.spent = spent or kept.spent
-        kept.tags, kept.best, kept.places = dict(summary.tags), dict(summary.metrics), [*files]
+        kept.tags, kept.params = dict(summary.tags), common_params(map(asked_of, outcome.results))
+        kept.best, kept.places = dict(summary.metrics), [*files]
         kept.save()
     return files
 
@@ -58,9 +59,11 @@ def kept_whole(kept: KeptRun, *, draws: bool) -> dict[str, bytes]:
     """
     rows: list[dict[str, Any]] = []
     names: dict[str, None] = {}
+    params = []
     for record in kept.records():
         rows += swept_rows(record)
         names |= dict.fromkeys(record.swept)
+        params.append(record.params)
     rows.sort(key=lambda row: row["point"])
     files = {place: file.read_bytes() for place in kept.places or PLACES if (file := kept.folder / place).is_file()}
     files[TABLE] = parquet_of(rows)
@@ -69,7 +72,8 @@ def kept_whole(kept: KeptRun, *, draws: bool) -> dict[str, bytes]:
         summary = summary_of(kept.title, rows)
         files |= summary.files
         files |= run_figures(Whole(kept.title, rows, [*names]), troubles.append) if draws else {}
-        kept.tags, kept.best, kept.places = dict(summary.tags), dict(summary.metrics), [*files]
+        kept.tags, kept.params = dict(summary.tags), common_params(params)
+        kept.best, kept.places = dict(summary.metrics), [*files]
         kept.tags |= {"qrt.notes": "; ".join(troubles)[:500]} if troubles else {}
         for name, content in files.items():
             kept.put(name, content)
@@ -95,5 +99,5 @@ def end(
 
     metrics = [Metric(name, value, 0) for name, value in {**kept.spent, **kept.best}.items()]
     recorder.trace = trace_of(kept, outcome.results, recorded, time.time_ns())
-    recorder.end(outcome.state, files, tags=kept.tags, metrics=metrics)
+    recorder.end(outcome.state, files, params=kept.params, tags=kept.tags, metrics=metrics)
     outcome.troubles += recorder.troubles

@@ -172,7 +172,8 @@ def restored(diary: Diary, points: Mapping[int, Point]) -> Plan:
 def _kept(request: Request, plan: Plan, run_id: str, started_ms: int) -> KeptRun:
     name = request.points[0].experiment.document.name
     grouped = request.grouped or any(len(point.experiment.tasks) > 1 for point in request.points)
-    what = f"{len(request.points)} points" if request.grouped else f"{len(plan.tasks)} tasks"
+    count, word = (len(request.points), "point") if request.grouped else (len(plan.tasks), "task")
+    what = f"{count} {word}{'s' if count > 1 else ''}"
     folders = request.folders or not request.grouped
     return KeptRun(request.folder, run_id, name, f"{name} ({what})", grouped, folders, started_ms)
 

@@ -4,9 +4,11 @@ from qrt_runner.tracking.calibrations import calibrations_of, merged_calibration
 from qrt_runner.tracking.environment import environment
 from qrt_runner.tracking.keeping import KeptRun, find_kept, kept_runs, unused
 from qrt_runner.tracking.metrics import metrics_of
+from qrt_runner.tracking.noting import commented
 from qrt_runner.tracking.places import write_private
 from qrt_runner.tracking.records import Record, Records, rows_of, swept_rows, task_rows, with_reports, with_table
-from qrt_runner.tracking.summing import summary_of
+from qrt_runner.tracking.showing import shown_names
+from qrt_runner.tracking.summing import asked_of, common_params, summary_of
 from qrt_runner.tracking.tables import as_json, parquet_of, tidy_rows
 
 __all__ = [
@@ -14,7 +16,10 @@ __all__ = [
     "Record",
     "Records",
     "as_json",
+    "asked_of",
     "calibrations_of",
+    "commented",
+    "common_params",
     "environment",
     "find_kept",
     "kept_runs",
@@ -22,6 +27,7 @@ __all__ = [
     "metrics_of",
     "parquet_of",
     "rows_of",
+    "shown_names",
     "summary_of",
     "swept_rows",
     "task_rows",

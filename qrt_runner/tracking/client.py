@@ -19,7 +19,7 @@ from qrt_runner.tracking.datasets import CONTEXT, SOURCE_TYPE, dataset_of
 from qrt_runner.tracking.places import leads_out
 from qrt_runner.tracking.rows import stored_value
 from qrt_runner.tracking.tracing import log_trace
-from qrt_runner.tracking.viewing import VIEW, view
+from qrt_runner.tracking.viewing import experiment_tags
 from qrt_runner.tracking.writer import (
     OUTSIDE,
     SUPERSEDED_BY,
@@ -177,8 +177,9 @@ class Client:
         """Id of the experiment, which is made where there is none, and has the columns of its table."""
         found = self._mlflow.get_experiment_by_name(self._run.experiment)
         experiment = str(found.experiment_id) if found is not None else self._made()
-        if found is None or VIEW not in found.tags:
-            self._mlflow.set_experiment_tag(experiment, VIEW, view())
+        for name, value in experiment_tags().items():
+            if found is None or name not in found.tags:
+                self._mlflow.set_experiment_tag(experiment, name, value)
         self._run.experiment_id = experiment
         return experiment
 

@@ -29,7 +29,7 @@ from qrt_runner.tracking.rows import (
     stale_of,
     trace_rows,
 )
-from qrt_runner.tracking.viewing import VIEW, view
+from qrt_runner.tracking.viewing import experiment_tags
 from qrt_runner.tracking.writer import (
     POLL_S,
     TOLD_APART,
@@ -88,7 +88,7 @@ def opened(run: KeptRun, where: str) -> Direct | None:
             if not proven.has_schema(database, revision) or not proven.takes(database, run.experiment):
                 return None
             experiment = _experiment(database, run.experiment)
-            database.execute(VIEWED, (experiment.id, VIEW, view()))
+            database.executemany(VIEWED, [(experiment.id, *tag) for tag in experiment_tags().items()])
             run.experiment_id = str(experiment.id)
         direct = Direct(run, file, database, experiment)
         stack.pop_all()

@@ -41,6 +41,7 @@ _SAVED: Final = (
     "spent",
     "replay_of",
     "tags",
+    "params",
     "best",
     "places",
 )
@@ -77,6 +78,9 @@ class KeptRun:
 
     tags: dict[str, str] = field(default_factory=dict)
     """What the parent is tagged with, once all tasks are known."""
+
+    params: dict[str, str] = field(default_factory=dict)
+    """What all tasks were asked for, as the parent's params."""
 
     best: dict[str, float] = field(default_factory=dict)
     """What is told in numbers of the points that stand out, by metric name."""
@@ -237,8 +241,7 @@ def _age(run: KeptRun) -> tuple[int, str, int]:
 
 def _read(file: Path) -> KeptRun:
     try:
-        data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        run = KeptRun(folder=file.parent, **data)
+        run = KeptRun(folder=file.parent, **json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise refuse("run", f"{file}, which is damaged ({error})", "a run as it was kept", "run=<id>") from error
     for key, word in whole_lines(file.parent / _LOGGED):

@@ -22,6 +22,9 @@ _MOST_JOBS: Final = 4
 _LONGEST: Final = 1000
 """Characters of an error, a reason or a note: a tag as a whole may have 8,000."""
 
+_WIDEST: Final = 90
+"""Characters of a line of a command, and of an outcome."""
+
 _WORDS_BEFORE: Final = 3
 """`python -m qrt_runner`, before the words of a command."""
 
@@ -35,7 +38,12 @@ def note_of(result: TaskResult, command: str = "") -> str:
     """
     lines = [_heading(result), "", *(f"- {line}" for line in _lines(result))]
     repeat = repeating(command, result.point.overrides)
-    return "\n".join([*lines, *(["", "```sh", repeat, "```"] if repeat else [])])
+    return "\n".join([*lines, *(["", "```sh", folded(repeat), "```"] if repeat else [])])
+
+
+def commented(lines: Sequence[str]) -> dict[str, str]:
+    """Return the tag that holds lines of Markdown as a run's description."""
+    return {NOTE: "\n".join(lines)}
 
 
 def repeating(command: str, overrides: Sequence[str]) -> str:
@@ -136,10 +144,16 @@ def _outcomes(result: TaskResult) -> Iterator[str]:
         return
     joint = counts.joint[0]
     ranked = sorted(joint, key=lambda outcome: (-joint[outcome], outcome))
-    told = ", ".join(f"{code(outcome)} {joint[outcome]}" for outcome in ranked[:_MOST_OUTCOMES])
+    told = ", ".join(f"{code(_near(outcome))} {joint[outcome]}" for outcome in ranked[:_MOST_OUTCOMES])
     more = f", and {len(ranked) - _MOST_OUTCOMES} more" if len(ranked) > _MOST_OUTCOMES else ""
     fidelity = f"; Hellinger fidelity {comparison.hellinger[0]:.4f}" if comparison.hellinger else ""
     yield f"counts: {told}{more}{fidelity}"
+
+
+def _near(outcome: str) -> str:
+    """Return an outcome without its middle where it is wider than the page; `counts.json` has all of it."""
+    ends = _WIDEST // 10
+    return outcome if len(outcome) <= _WIDEST else f"{outcome[:ends]}…{outcome[-ends:]} ({len(outcome)} bits)"
 
 
 def _mitigation(result: TaskResult) -> str:
@@ -155,6 +169,17 @@ def _spent(result: TaskResult) -> str:
     told += f" (estimated {result.price.estimated_s:.4g})" if result.price is not None else ""
     waited_s, run_s = (sum(getattr(job, name) for job in result.jobs) for name in ("queue_s", "run_s"))
     return f"{told}, {waited_s:.3g} s in queues, {run_s:.3g} s running, in jobs that others may share"
+
+
+def folded(command: str) -> str:
+    """Return a command with a line break between words where it is long: MLflow's UI breaks no line of code."""
+    lines: list[str] = []
+    for word in map(shlex.quote, shlex.split(command)):
+        if lines and len(lines[-1]) + len(word) < _WIDEST:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return " \\\n  ".join(lines)
 
 
 def code(text: object) -> str:

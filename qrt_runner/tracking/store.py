@@ -73,7 +73,7 @@ def _log_kept(recorder: Recorder, run: KeptRun, files: Mapping[str, bytes]) -> N
     while batch := list(islice(records, _BATCH)):
         recorder.log(batch)
     metrics = [Metric(name, value, 0) for name, value in {**run.spent, **run.best}.items()]
-    recorder.end(state_of(run), files, tags=run.tags, metrics=metrics)
+    recorder.end(state_of(run), files, params=run.params, tags=run.tags, metrics=metrics)
 
 
 def state_of(run: KeptRun) -> str:

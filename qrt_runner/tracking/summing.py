@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.digits import with_error
 from qrt_runner.tracking.metrics import NOT_IN_NAMES
-from qrt_runner.tracking.noting import NOTE, code, plain
+from qrt_runner.tracking.noting import NOTE, code, folded, plain
 from qrt_runner.tracking.ranking import extremes_of
-from qrt_runner.tracking.tables import split_of
+from qrt_runner.tracking.showing import shown_table, swept_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from qrt_runner.results import TaskResult
     from qrt_runner.tracking.ranking import Extreme
@@ -25,8 +25,8 @@ TABLE: Final = "results_table.json"
 _TABLES: Final = "mlflow.loggedArtifacts"
 """The tag by which MLflow's UI finds a run's tables."""
 
-_BARE: Final = ("state", "point", "task", "parameter_set", "observable")
-"""Columns that every table has, and that tell nothing of what was swept over."""
+_SHOWN: Final = ("circuit.name", "mode", "mitigation")
+"""Params that the run table has columns for."""
 
 _MOST_TOLD: Final = 6
 
@@ -56,14 +56,36 @@ def summary_of(
     objective = results[0].point.experiment.document.sweep.objective if results else None
     extremes = extremes_of(rows, objective)
     tags = {_TABLES: json.dumps([{"path": TABLE, "type": "table"}])}
-    tags |= {f"qrt.{one.word}_point": _told(one) for one in extremes}
+    tags |= {f"qrt.{one.word}_point": _told(one, rows) for one in extremes}
     tags |= {"qrt.headline": f"{extremes[0].word} {_number(extremes[0])}"} if extremes else {}
-    tags |= {"qrt.backend": ",".join(dict.fromkeys(result.backend for result in results))} if results else {}
-    lines = [*_lines(rows, results), *(f"{one.word} point: {_told(one)}" for one in extremes)]
+    if results:
+        tags["qrt.backend"] = ",".join(dict.fromkeys(result.backend for result in results))
+        tags["qrt.session_id"] = ",".join(_sessions(results)) or "none"
+    lines = [*_lines(rows, results), *(f"{one.word} point: {_told(one, rows)}" for one in extremes)]
     lines.append(f"all numbers: {code('results.parquet')} and {code(TABLE)}; figures, if any, in {code('plots/')}")
-    repeat = ["", "```sh", command, "```"] if command else []
+    repeat = ["", "```sh", folded(command), "```"] if command else []
     note = "\n".join([f"**{plain(title)}**", "", *(f"- {line}" for line in lines), *repeat])
-    return Summary({TABLE: split_of(rows)}, {**tags, NOTE: note}, _metrics(extremes))
+    return Summary({TABLE: shown_table(rows)}, {**tags, NOTE: note}, _metrics(extremes))
+
+
+def asked_of(result: TaskResult) -> dict[str, str]:
+    """Return those params of a task that the run table has columns for."""
+    task = result.task
+    return {"circuit.name": task.circuit.name, "mode": task.mode.kind, "mitigation": task.mitigation.kind}
+
+
+def common_params(params: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the same params for all tasks together: a row of the run table tells what is folded below it."""
+    found: dict[str, dict[str, None]] = {name: {} for name in _SHOWN}
+    for own in params:
+        for name in _SHOWN:
+            found[name] |= {own[name]: None} if name in own else {}
+    return {name: _listed([*values]) for name, values in found.items() if values}
+
+
+def _listed(values: Sequence[str]) -> str:
+    more = [f"{len(values) - _MOST_TOLD} more"] if len(values) > _MOST_TOLD else []
+    return ", ".join([*values[:_MOST_TOLD], *more])
 
 
 def _metrics(extremes: Sequence[Extreme]) -> dict[str, float]:
@@ -84,14 +106,19 @@ def _lines(rows: Sequence[Mapping[str, Any]], results: Sequence[TaskResult]) -> 
     kinds = dict.fromkeys(result.task.mode.kind for result in results)
     yield f"ran: on {_some(backends)}; {', '.join(kinds)}"
     jobs = {str(job.record["id"]): job for result in results for job in result.jobs}
-    sessions = dict.fromkeys(str(job.record["session_id"]) for job in jobs.values())
-    sessions.pop("none", None)
+    sessions = _sessions(results)
     quantum_s = sum(job.quantum_s for job in jobs.values())
     yield f"jobs: {len(jobs)}, {quantum_s:.4g} quantum seconds; sessions: {_some(sessions) or 'none'}"
     yield from (
         f"**failed**: point {result.point.index}, {plain(result.error)}"
         for result in [result for result in results if result.state == "failed"][:_MOST_TOLD]
     )
+
+
+def _sessions(results: Sequence[TaskResult]) -> dict[str, None]:
+    found = dict.fromkeys(str(job.record["session_id"]) for result in results for job in result.jobs)
+    found.pop("none", None)
+    return found
 
 
 def _values(name: str, results: Sequence[TaskResult]) -> str:
@@ -105,18 +132,11 @@ def _overrides(result: TaskResult) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in pairs]
 
 
-def _told(one: Extreme) -> str:
+def _told(one: Extreme, rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a point that stands out: its number, and what it was swept to."""
-    swept = [f"{name} = {value}" for name, value in one.row.items() if _is_swept(name, one.row)]
+    swept = [f"{name} = {value}" for name, value in swept_in(one.row, rows).items()]
     where = f" ({', '.join(swept)})" if swept else ""
     return f"{one.row['point']}{where}: {_number(one)}"
-
-
-def _is_swept(name: str, row: Mapping[str, Any]) -> bool:
-    """Tell whether a column is before those of what was measured, where what was swept over and parameters stand."""
-    names = list(row)
-    measured = min((names.index(one) for one in ("shots", "observable", "hellinger") if one in row), default=len(names))
-    return name not in _BARE and names.index(name) < measured
 
 
 def _number(one: Extreme) -> str:

@@ -149,13 +149,6 @@ def as_json(value: Any) -> bytes:
     return ("[\n" + ",\n".join(f" {_line(item)}" for item in value) + "\n]\n").encode()
 
 
-def split_of(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return rows as JSON of columns and lines, as MLflow logs tables; what is not finite is null."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    data = [[_finite(row.get(name)) for name in names] for row in rows]
-    return json.dumps({"columns": names, "data": data}, default=str, allow_nan=False).encode()
-
-
 def numbers_in(row: Row) -> Row:
     """Read back as numbers what JSON holds as text."""
     return {
@@ -171,10 +164,6 @@ def _line(value: Any) -> str:
         return json.dumps(value, default=str, allow_nan=False)
     except ValueError:
         return json.dumps(_plain(value), default=str, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:

@@ -127,7 +127,9 @@ def trace_of(kept: KeptRun, results: Sequence[TaskResult], recorded: Mapping[str
     told = {"tasks": len(results), "jobs": len(jobs), "run": kept.id}
     failed = any(result.state == "failed" for result in results)
     root = Stretch("run", kept.title, start_ns, end_ns, None, failed, told)
-    first_ns = min(one.start_ns for one in inside)
+    # Of a job that another process submitted no stage tells when; the service's clock may be ahead of ours.
+    submitted = [_ns(stamp) for _, job in chosen if (stamp := job.record["timestamps"].get("submitted"))]
+    first_ns = max(start_ns, min([*(one.start_ns for one in inside), *submitted]))
     return Trace(kept.id, kept.title, (root, *_preparing(start_ns, first_ns, results), *inside))
 
 
@@ -169,6 +171,10 @@ def _job(key: str, job: JobResult, recorded_ns: int | None) -> Iterator[Stretch]
     if "running" not in stamps and "accepted" in stamps:
         # Nobody waits in a queue here.
         stamps["running"] = stamps["accepted"]
+    ahead_ns = max(0, stamps.get("finished", 0) - stamps["collected"]) if "collected" in stamps else 0
+    # What is done here after the job ended is drawn after it, also where the service's clock, a virtual one for one,
+    # is ahead of ours.
+    stamps |= {name: stamps[name] + ahead_ns for name in ("collected", "recorded") if name in stamps}
     failed = job.state == "failed"
     stages = [
         Stretch(
@@ -180,6 +186,7 @@ def _job(key: str, job: JobResult, recorded_ns: int | None) -> Iterator[Stretch]
     if stages:
         told = {name: job.record.get(name) for name in ("backend", "mode", "session_id", "shots", "error")}
         told |= {"quantum_s": job.quantum_s}
+        told |= {"service_clock_ahead_s": ahead_ns / 1e9} if ahead_ns else {}
         start_ns, end_ns = min(one.start_ns for one in stages), max(one.end_ns for one in stages)
         yield Stretch(key, f"job {key}", start_ns, end_ns, "run", failed, told)
     yield from stages
