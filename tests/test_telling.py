@@ -42,8 +42,8 @@ def one() -> TaskResult:
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_the_help_page_is_the_one_that_hydra_shows(own, monkeypatch, capsys):
-    """Word for word, the user's own options included, though Hydra is not asked."""
+def test_the_help_page_is_hydras_with_what_there_is_to_choose(own, monkeypatch, capsys):
+    """Word by word what Hydra shows, but for groups, which tell what they are for; the user's own options included."""
     if own:
         Path("conf/circuit").mkdir(parents=True)
         Path("conf/circuit/mine.yaml").write_text("name: mine\n", encoding="utf-8")
@@ -53,8 +53,12 @@ def test_the_help_page_is_the_one_that_hydra_shows(own, monkeypatch, capsys):
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit):
         compose_points(["--help"])
-    assert ours == capsys.readouterr().out
-    assert ("file, ghz, h2, kicked_ising, mine, qaoa_maxcut" in ours) == own
+    before, groups, after = capsys.readouterr().out.partition("action: ")
+    assert ours.startswith(before)
+    *_, after = (groups + after).partition("\n\n")
+    words = [word for word in ours.split() if word != "\\"]
+    assert words[-len(after.split()) :] == after.split()
+    assert ("mine," in words) == own
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,8 @@ class _Book:
         order = {name: place for place, name in enumerate(self.choices)}
         ordered = sorted(self.groups.values(), key=lambda group: (order.get(group.path[0], len(order)), group.name))
         listed = [line for group in ordered for line in self._listed(group)]
-        text = Template(template).safe_substitute(APP_CONFIG_GROUPS="\n".join(listed), FIELDS=", ".join(self.top))
+        listed += ["", f"Fields of no group: {', '.join(self.top)}"]
+        text = Template(template).safe_substitute(APP_CONFIG_GROUPS="\n".join(listed))
         return [line for given in text.splitlines() for line in _fitting(given)]
 
     def _listed(self, group: Group) -> list[str]:
