@@ -228,6 +228,7 @@ def test_best_is_nearest_to_the_reference():
         ("distance/total_variation", "total_variation", 0.1),
         ("std/zz", "std", 0.1),
         ("effect/mse_cost/zz", "mse_cost", 0.1),
+        ("effect/cost_s", "cost_s", 0.1),
     ],
 )
 def test_direction_of_objectives(objective, column, best):
@@ -235,6 +236,17 @@ def test_direction_of_objectives(objective, column, best):
     table = [{**row(0.0), column: value} for value in (0.5, 0.1, 0.9, nan)]
     (found,) = extremes_of(table, objective)
     assert (found.word, found.value) == ("best", best)
+
+
+@pytest.mark.parametrize(
+    ("objective", "has_error"),
+    [("ev/zz", True), ("error/zz", True), ("ideal/zz", False), ("std/zz", False), ("effect/mse_cost/zz", False)],
+)
+def test_only_what_was_measured_has_an_error(objective, has_error):
+    """The standard error of a value is that of its difference to an exact one; exact values and costs have none."""
+    table = [{**row(0.5), "ideal": 1.0, "error": -0.5, "mse_cost": 0.01}]
+    errors = {one.error for one in extremes_of(table, objective)}
+    assert errors == {ERROR} if has_error else all(np.isnan([*errors]))
 
 
 def test_no_extreme_without_the_metric():
