@@ -101,6 +101,19 @@ def test_other_numbers_have_a_line_each():
     assert [series[1] for series in drawn_points(against(swept, "phi", "title").axes[0])] == [[1, 2], [6, 7], [11, 12]]
 
 
+def test_a_colour_means_the_same_in_all_panels():
+    """Where the second observable is of the second circuit only, its line has the colour that the legend tells."""
+    table = [row(1.0, circuit="a", depth=depth) for depth in (1, 2)]
+    table += [row(2.0, name, circuit="b", depth=depth) for name in ("zz", "xx") for depth in (1, 2)]
+    table += [row(3.0, "xx", circuit="c", depth=depth) for depth in (1, 2)]
+    figure = against(swept_of(table, ["circuit", "depth"]), "depth", "title")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["circuit=a", "circuit=b", "circuit=c"]
+    colours = [{c.get_label(): c.lines[0].get_color() for c in axes.containers} for axes in figure.axes]
+    assert colours[0]["circuit=b"] == colours[1]["circuit=b"]
+    assert len({*colours[0].values(), *colours[1].values()}) == 3
+
+
 def test_too_many_lines_are_points():
     """Eight values of the other number are too many colours: all 16 values are drawn alike."""
     table = [row(theta + other, theta=theta, other=other) for theta in (0, 1) for other in range(8)]
