@@ -25,7 +25,7 @@ _MOST_NAMED: Final = 4
 """So many differences of two jobs are named."""
 
 _MOST_COMPARED: Final = 100
-"""With so many earlier jobs one is compared, the latest: of more, telling the nearest would take longer than running."""
+"""With so many earlier jobs one is compared, the latest ones: with all, it would take longer than to compile them."""
 
 _FOLLOWING: Final = ("options.default_shots", "options.simulator.seed_simulator")
 """Options that follow from the mode and the seed, which tell them."""
@@ -197,9 +197,7 @@ def most_overhead(job: Job) -> float | None:
     return float(most) if isinstance(most, int | float) else None
 
 
-def _nearest(
-    sign: Mapping[str, str], told: ValuesView[tuple[Job, Mapping[str, str]]]
-) -> tuple[Job, Mapping[str, str]]:
+def _nearest(sign: Mapping[str, str], told: ValuesView[tuple[Job, Mapping[str, str]]]) -> tuple[Job, Mapping[str, str]]:
     """Return the earlier job that differs in the least, of equally near ones the latest."""
     found: list[tuple[int, tuple[Job, Mapping[str, str]]]] = []
     for one in islice(reversed(told), _MOST_COMPARED):
