@@ -151,6 +151,11 @@ def test_summary_of_a_sweep():
     assert told["tasks"] == "2 done, 0 failed"
     assert "`circuit.params.num_qubits` (`2`, `3`)" in told["swept over"]
     assert summary.tags["qrt.backend"] == "aer"
+    assert told["jobs"].startswith("1, ")
+    reused = [replace(result, reused_from="r0") for result in outcome.results]
+    told = lines_of(summary_of("name", rows, reused).tags[NOTE])
+    assert told["jobs"].startswith("0, ")
+    assert told["taken from earlier runs"].startswith("2 of the tasks")
 
 
 def test_columns_of_a_table_are_shown():
