@@ -331,12 +331,8 @@ def test_what_is_the_same_in_an_overview_is_told_once():
 def test_overviews_tell_what_has_no_error():
     """A cell of the file is empty where a number is not known: neither costs the page."""
     rows = [["a", "0.5", ""], ["b", "", ""], ["c", "0.5", "inf"]]
-    grid = overview_grid("Ladder", ["label", "value", "error"], rows)
-    assert [list(row) for row in grid.rows] == [
-        ["a", "0.5 (no finite error)"],
-        ["b", "-"],
-        ["c", "0.5 (no finite error)"],
-    ]
+    told = [list(row) for row in overview_grid("Ladder", ["label", "value", "error"], rows).rows]
+    assert told == [["a", "0.5 (no finite error)"], ["b", "-"], ["c", "0.5 (no finite error)"]]
 
 
 # --- the template ---

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qrt_runner.plan.costs import SetCost, cost_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, ValuesView
+    from collections.abc import Iterable, Iterator
 
     from qrt_runner.config import Limits
     from qrt_runner.plan.records import Job, Plan, PlannedTask
@@ -92,7 +92,7 @@ class Explaining:
             if told:
                 # Of equal ones the latest, after which it stands.
                 equal = told.pop(key, None)
-                yield f"job {job.index + 1}: {self._why(job, sign, equal or _nearest(sign, told.values()))}"
+                yield f"job {job.index + 1}: {self._why(job, sign, equal or _nearest(sign, reversed(told.values())))}"
             told[key] = job, sign
 
     def unknown(self) -> Iterator[str]:
@@ -197,10 +197,10 @@ def most_overhead(job: Job) -> float | None:
     return float(most) if isinstance(most, int | float) else None
 
 
-def _nearest(sign: Mapping[str, str], told: ValuesView[tuple[Job, Mapping[str, str]]]) -> tuple[Job, Mapping[str, str]]:
-    """Return the earlier job that differs in the least, of equally near ones the latest."""
+def _nearest(sign: Mapping[str, str], told: Iterable[tuple[Job, Mapping[str, str]]]) -> tuple[Job, Mapping[str, str]]:
+    """Return the earlier job that differs in the least, of equally near ones the first; the latest come first."""
     found: list[tuple[int, tuple[Job, Mapping[str, str]]]] = []
-    for one in islice(reversed(told), _MOST_COMPARED):
+    for one in islice(told, _MOST_COMPARED):
         found.append((len(_differing(sign, one[1])), one))
         if found[-1][0] == 1:
             break
