@@ -181,6 +181,15 @@ def test_scattered_points_are_no_cells():
     assert np.asarray(points.get_array()).tolist() == list(range(10))
 
 
+def test_what_is_known_at_one_value_only_is_seen():
+    """An observable that only circuits of three qubits have has no cells, which would be of no width, but points."""
+    names = {2: ("zz",), 3: ("zz", "zzz")}
+    table = [row(theta, name, size=size, theta=theta) for size in names for theta in (0, 1) for name in names[size]]
+    both, alone = heat_map(swept_of(table, ["size", "theta"]), "title").axes[:2]
+    assert both.collections[0].get_array().size == 4
+    assert alone.collections[0].get_offsets().tolist() == [[3, 0], [3, 1]]
+
+
 def test_files_of_two_numbers():
     """Two numbers give two figures and a map; three give three figures and none."""
     two = sweep_figures(swept_of(grid_rows(), ["theta", "phi"]), "title")

@@ -129,9 +129,9 @@ def _points(axes: Axes, part: Swept) -> ColorizingArtist:
 
 
 def _filled(part: Swept) -> float:
-    """Return the share of the cells of a map that have a value."""
+    """Return the share of the cells of a map that have a value; none where all are in one line, which has no width."""
     sides = [len(np.unique(values)) for values in part.at.values()]
-    return len(part.values) / (sides[0] * sides[1])
+    return len(part.values) / (sides[0] * sides[1]) if min(sides) > 1 else 0.0
 
 
 def _doubt(part: Swept) -> str:
