@@ -188,6 +188,20 @@ def test_a_point_that_failed_is_told_with_its_reason(command: Callable[..., Ende
     assert "qubit 2 is too warm" in text
 
 
+def test_costs_are_those_of_the_first_parameter_set(command: Callable[..., Ended]) -> None:
+    """Of several sets the metrics have a step each, of which the page tells the first, and says so."""
+    Path("one.py").write_text(
+        "from qiskit import QuantumCircuit\nfrom qiskit.circuit import Parameter\n\n\n"
+        "def build():\n    circuit = QuantumCircuit(1)\n    circuit.ry(Parameter('theta'), 0)\n    return circuit\n\n\n"
+        "def observables():\n    return {'z': 'Z'}\n",
+        encoding="utf-8",
+    )
+    words = ["circuit=file", "circuit.name=one", "circuit.source=one.py", "mode=estimator", "reference=ideal"]
+    done(command(*words, "+circuit.parameter_values.theta=[0.0,1.0]", *QUIET))
+    done(command("action=report", *QUIET))
+    assert "cost (s), first parameter set" in seen().text.splitlines()
+
+
 def test_what_did_nothing_is_told_with_the_reason(command: Callable[..., Ended]) -> None:
     """Twirling of the readout on an ideal simulator, where no bit is misread."""
     done(command("circuit=bell", "backend=aer", "mode=estimator", "mitigation=trex", *QUIET))
