@@ -42,13 +42,13 @@ def headline_of(result: TaskResult) -> Headline | None:
     if found is not None and found.names and len(found.values):
         return Headline(found.names[0], float(found.values[0, 0]), float(found.errors[0, 0]), len(found.values))
     if result.counts is not None and any(result.counts.joint[:1]):
-        return _most_frequent(result.counts)
+        return _most_frequent(result.counts, " as measured" if result.corrected is not None else "")
     return None
 
 
-def _most_frequent(counts: Counts) -> Headline:
-    """Return the share of the most frequent outcome, with its binomial standard error."""
+def _most_frequent(counts: Counts, how: str) -> Headline:
+    """Return the share of the most frequent outcome, with its binomial standard error; counts are never corrected."""
     joint = counts.joint[0]
     outcome, shots = max(joint, key=lambda outcome: joint[outcome]), sum(joint.values())
     share = joint[outcome] / shots
-    return Headline(f"P({outcome})", share, math.sqrt(share * (1 - share) / shots), len(counts.joint))
+    return Headline(f"P({outcome}){how}", share, math.sqrt(share * (1 - share) / shots), len(counts.joint))

@@ -42,7 +42,7 @@ class Price:
 
     predicted_s: float | None = None
     """Quantum seconds of all its jobs, those that learn its noise included, as the journal's history corrects the
-    estimates; None where nothing runs on a device, or by an earlier version."""
+    estimates; None where nothing runs on a device, where PEC's noise was not known yet, or by an earlier version."""
 
     @property
     def shots(self) -> int:

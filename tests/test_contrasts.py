@@ -101,3 +101,12 @@ def test_shares_are_drawn_as_they_were_counted() -> None:
     assert heights == [[0.75, 0.0, 0.25], [0.4, 0.6, 0.0]]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["00", "01", "11"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a, 4 shots", "b, 10 shots"]
+
+
+def test_runs_that_are_not_drawn_are_counted():
+    """There are seven colours: of nine runs the figures leave out two, and say so."""
+    values = contrasted_values(["x"], {f"r{place}": [(0.5, 0.1)] for place in range(9)}, [False])
+    counts = contrasted_counts({f"r{place}": {"0": 8, "1": 8} for place in range(9)}, "main")
+    for figure in (values, counts):
+        (legend,) = figure.legends
+        assert (len(legend.get_texts()), legend.get_title().get_text()) == (7, "2 more left out")

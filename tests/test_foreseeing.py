@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from time import process_time
 
 import pytest
 from composing import circuit_file, foreseen, outcome_of, plan_of, point_of
@@ -235,6 +237,25 @@ def test_what_differs_splits_jobs(words, why):
     """Named by what users type."""
     (told,) = jobs_of(of_ghz("mode.shots=1000"), of_ghz("mode.shots=1000", *words))
     assert told.startswith(f"job 2: differs from job 1 in {why}")
+
+
+def test_a_job_is_told_from_the_nearest_one():
+    """The third has the shots of the first and a seed of its own: of the second both differ."""
+    start = "mode.shots=1000"
+    *_, told = jobs_of(of_ghz(start), of_ghz("mode.shots=2000", "seed=7"), of_ghz(start, "seed=8"))
+    assert told == "job 3: differs from job 1 in seed 8 instead of 42"
+
+
+def test_reasons_of_many_jobs_are_told_at_once():
+    """A thousand jobs, each on a qubit of its own: each is compared with a few, which takes no 12 s as of all pairs."""
+    plan = plan_of(of_ghz())
+    (job,), (task,) = plan.jobs, plan.tasks
+    jobs = [replace(job, index=at, submission=replace(job.submission, qubits=(at,))) for at in range(1000)]
+    tasks = [replace(task, places=tuple(replace(place, job=at) for place in task.places)) for at in range(1000)]
+    began = process_time()
+    told = list(Explaining(replace(plan, jobs=tuple(jobs), tasks=tuple(tasks))).split())
+    assert process_time() - began < 5
+    assert told[-1] == "job 1000: differs from job 999 in qubits [999] instead of [998]"
 
 
 def test_limits_split_jobs():

@@ -139,7 +139,9 @@ def test_pec_is_told_as_far_as_it_is_known(served):
     learner, first = foreseen(words).jobs
     assert (learner["mitigation"], learner["overhead_known"], first["overhead_known"]) == ("for pec", True, False)
     assert first["payload_bytes"] is None
-    assert {result.state for result in outcome_of(words).results} == {"done"}
+    (result,) = outcome_of(words).results
+    assert result.price is not None
+    assert (result.state, result.price.predicted_s) == ("done", None)
     ran = {len(payload_of(service, job)): job for job in service.jobs()}
     assert ran[max(ran)]["executions"] == learner["executions"]
     (again,) = foreseen(words).jobs

@@ -130,6 +130,13 @@ def test_headline_of_counts_is_the_most_frequent_outcome():
     assert headline.error == pytest.approx((share * (1 - share) / 256) ** 0.5)
 
 
+def test_headline_of_counts_beside_m3_says_that_it_is_not_corrected():
+    """M3 makes quasi-probabilities of counts, which stay what they were: their share is told as measured."""
+    result = replace(result_of("mode=raw", SHOTS, "backend=fake_manila", "mitigation=m3"), expectations=None)
+    joint, headline = result.counts.joint[0], headline_of(result)
+    assert headline.name == f"P({max(joint, key=joint.get)}) as measured"
+
+
 # The parent of a sweep
 
 
@@ -151,6 +158,11 @@ def test_summary_of_a_sweep():
     assert told["tasks"] == "2 done, 0 failed"
     assert "`circuit.params.num_qubits` (`2`, `3`)" in told["swept over"]
     assert summary.tags["qrt.backend"] == "aer"
+    assert told["jobs"].startswith("1, ")
+    reused = [replace(result, reused_from="r0") for result in outcome.results]
+    told = lines_of(summary_of("name", rows, reused).tags[NOTE])
+    assert told["jobs"].startswith("0, ")
+    assert told["taken from earlier runs"].startswith("2 of the tasks")
 
 
 def test_columns_of_a_table_are_shown():

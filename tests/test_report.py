@@ -188,6 +188,20 @@ def test_a_point_that_failed_is_told_with_its_reason(command: Callable[..., Ende
     assert "qubit 2 is too warm" in text
 
 
+def test_costs_are_those_of_the_first_parameter_set(command: Callable[..., Ended]) -> None:
+    """Of several sets the metrics have a step each, of which the page tells the first, and says so."""
+    Path("one.py").write_text(
+        "from qiskit import QuantumCircuit\nfrom qiskit.circuit import Parameter\n\n\n"
+        "def build():\n    circuit = QuantumCircuit(1)\n    circuit.ry(Parameter('theta'), 0)\n    return circuit\n\n\n"
+        "def observables():\n    return {'z': 'Z'}\n",
+        encoding="utf-8",
+    )
+    words = ["circuit=file", "circuit.name=one", "circuit.source=one.py", "mode=estimator", "reference=ideal"]
+    done(command(*words, "+circuit.parameter_values.theta=[0.0,1.0]", *QUIET))
+    done(command("action=report", *QUIET))
+    assert "cost (s), first parameter set" in seen().text.splitlines()
+
+
 def test_what_did_nothing_is_told_with_the_reason(command: Callable[..., Ended]) -> None:
     """Twirling of the readout on an ideal simulator, where no bit is misread."""
     done(command("circuit=bell", "backend=aer", "mode=estimator", "mitigation=trex", *QUIET))
@@ -328,6 +342,13 @@ def test_what_is_the_same_in_an_overview_is_told_once():
     grid = overview_grid("Ladder", titles, [[name, "raw", "0.5", "0.1", ""] for name in ("a", "b")])
     assert (grid.titles, grid.rows) == (["label", "value"], [["a", "0.50(10)"], ["b", "0.50(10)"]])
     assert grid.caption == "Ladder; in all rows: mode raw"
+
+
+def test_overviews_tell_what_has_no_error():
+    """A cell of the file is empty where a number is not known: neither costs the page."""
+    rows = [["a", "0.5", ""], ["b", "", ""], ["c", "0.5", "inf"]]
+    told = [list(row) for row in overview_grid("Ladder", ["label", "value", "error"], rows).rows]
+    assert told == [["a", "0.5 (no finite error)"], ["b", "-"], ["c", "0.5 (no finite error)"]]
 
 
 # --- the template ---

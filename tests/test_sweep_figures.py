@@ -101,6 +101,19 @@ def test_other_numbers_have_a_line_each():
     assert [series[1] for series in drawn_points(against(swept, "phi", "title").axes[0])] == [[1, 2], [6, 7], [11, 12]]
 
 
+def test_a_colour_means_the_same_in_all_panels():
+    """Where the second observable is of the second circuit only, its line has the colour that the legend tells."""
+    table = [row(1.0, circuit="a", depth=depth) for depth in (1, 2)]
+    table += [row(2.0, name, circuit="b", depth=depth) for name in ("zz", "xx") for depth in (1, 2)]
+    table += [row(3.0, "xx", circuit="c", depth=depth) for depth in (1, 2)]
+    figure = against(swept_of(table, ["circuit", "depth"]), "depth", "title")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["circuit=a", "circuit=b", "circuit=c"]
+    colours = [{c.get_label(): c.lines[0].get_color() for c in axes.containers} for axes in figure.axes]
+    assert colours[0]["circuit=b"] == colours[1]["circuit=b"]
+    assert len({*colours[0].values(), *colours[1].values()}) == 3
+
+
 def test_too_many_lines_are_points():
     """Eight values of the other number are too many colours: all 16 values are drawn alike."""
     table = [row(theta + other, theta=theta, other=other) for theta in (0, 1) for other in range(8)]
@@ -168,6 +181,15 @@ def test_scattered_points_are_no_cells():
     assert np.asarray(points.get_array()).tolist() == list(range(10))
 
 
+def test_what_is_known_at_one_value_only_is_seen():
+    """An observable that only circuits of three qubits have has no cells, which would be of no width, but points."""
+    names = {2: ("zz",), 3: ("zz", "zzz")}
+    table = [row(theta, name, size=size, theta=theta) for size in names for theta in (0, 1) for name in names[size]]
+    both, alone = heat_map(swept_of(table, ["size", "theta"]), "title").axes[:2]
+    assert both.collections[0].get_array().size == 4
+    assert alone.collections[0].get_offsets().tolist() == [[3, 0], [3, 1]]
+
+
 def test_files_of_two_numbers():
     """Two numbers give two figures and a map; three give three figures and none."""
     two = sweep_figures(swept_of(grid_rows(), ["theta", "phi"]), "title")
@@ -228,6 +250,7 @@ def test_best_is_nearest_to_the_reference():
         ("distance/total_variation", "total_variation", 0.1),
         ("std/zz", "std", 0.1),
         ("effect/mse_cost/zz", "mse_cost", 0.1),
+        ("effect/cost_s", "cost_s", 0.1),
     ],
 )
 def test_direction_of_objectives(objective, column, best):
@@ -235,6 +258,17 @@ def test_direction_of_objectives(objective, column, best):
     table = [{**row(0.0), column: value} for value in (0.5, 0.1, 0.9, nan)]
     (found,) = extremes_of(table, objective)
     assert (found.word, found.value) == ("best", best)
+
+
+@pytest.mark.parametrize(
+    ("objective", "has_error"),
+    [("ev/zz", True), ("error/zz", True), ("ideal/zz", False), ("std/zz", False), ("effect/mse_cost/zz", False)],
+)
+def test_only_what_was_measured_has_an_error(objective, has_error):
+    """The standard error of a value is that of its difference to an exact one; exact values and costs have none."""
+    table = [{**row(0.5), "ideal": 1.0, "error": -0.5, "mse_cost": 0.01}]
+    errors = {one.error for one in extremes_of(table, objective)}
+    assert errors == {ERROR} if has_error else all(np.isnan([*errors]))
 
 
 def test_no_extreme_without_the_metric():

@@ -92,6 +92,18 @@ def test_clocks_that_disagree_make_no_negative_span(tmp_path):
     assert names["collect"] == pytest.approx((17, 17), abs=1e-5)
 
 
+def test_jobs_of_earlier_runs_are_not_in_the_trace(tmp_path):
+    """A result that was taken from a run of an hour ago does not make this one an hour long."""
+    own = replace(result_of("mode=raw", "mode.shots=16"), jobs=(job(submitted=2, accepted=3, finished=11),))
+    earlier = job(submitted=-3600, accepted=-3599, finished=-3590)
+    taken = replace(own, jobs=(replace(earlier, record={**earlier.record, "id": "j0"}),), reused_from="r0")
+    trace = trace_of(kept(tmp_path), [taken, own], {}, (NOON_S + 20) * SECOND)
+    assert trace is not None
+    assert [one.name for one in trace.stretches if one.name.startswith("job")] == ["job j1"]
+    assert trace.root.start_ns == NOON_S * SECOND
+    assert trace_of(kept(tmp_path), [taken], {}, (NOON_S + 20) * SECOND) is None
+
+
 def test_run_without_jobs_has_no_trace(tmp_path):
     """Where nothing was submitted there is nothing to tell."""
     result = replace(result_of("mode=raw", "mode.shots=16"), jobs=())

@@ -81,11 +81,10 @@ def swept_of(rows: Sequence[Row], names: Sequence[str]) -> list[Swept]:
     numbers, words = _varying(measured, names)
     if not numbers:
         return []
-    quantities = dict.fromkeys(str(row.get("observable", _FIDELITY)) for row in measured)
-    return [
-        _swept(quantity, [row for row in measured if row.get("observable", _FIDELITY) == quantity], numbers, words)
-        for quantity in quantities
-    ]
+    quantities: dict[str, list[Row]] = {}
+    for row in measured:
+        quantities.setdefault(str(row.get("observable", _FIDELITY)), []).append(row)
+    return [_swept(quantity, own, numbers, words) for quantity, own in quantities.items()]
 
 
 def short(name: str) -> str:

@@ -9,12 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.plan.costs import SetCost, cost_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from qrt_runner.config import Limits
     from qrt_runner.plan.records import Job, Plan, PlannedTask
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _MIB: Final = 2**20
 _MOST_NAMED: Final = 4
 """So many differences of two jobs are named."""
+
+_MOST_COMPARED: Final = 100
+"""With so many earlier jobs one is compared, the latest ones: with all, it would take longer than to compile them."""
 
 _FOLLOWING: Final = ("options.default_shots", "options.simulator.seed_simulator")
 """Options that follow from the mode and the seed, which tell them."""
@@ -41,6 +45,15 @@ class Explaining:
         for task in self.plan.tasks:
             for index in dict.fromkeys(place.job for place in task.places):
                 found[index].append(task)
+        return found
+
+    @cached_property
+    def users(self) -> Mapping[int, list[int]]:
+        """The indices of the jobs that need the noise of one that learns it, by the index of that."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for job in self.plan.jobs:
+            if job.needs is not None:
+                found[job.needs].append(job.index)
         return found
 
     @cached_property
@@ -67,17 +80,20 @@ class Explaining:
 
     def split(self) -> Iterator[str]:
         """Tell of each job but the first why it is none with an earlier one."""
-        told: list[tuple[Job, Mapping[str, str]]] = []
+        told: dict[frozenset[tuple[str, str]], tuple[Job, Mapping[str, str]]] = {}
         for job in self.plan.jobs:
-            users = [str(one.index + 1) for one in self.plan.jobs if one.needs == job.index]
+            users = [str(index + 1) for index in self.users.get(job.index, ())]
             if users:
                 needed = f"job {users[0]} needs" if len(users) == 1 else f"jobs {', '.join(users)} need"
                 yield f"job {job.index + 1}: learns the noise that {needed}"
                 continue
             sign = self._sign(job)
+            key = frozenset(sign.items())
             if told:
-                yield f"job {job.index + 1}: {self._why(job, sign, told)}"
-            told.append((job, sign))
+                # Of equal ones the latest, after which it stands.
+                equal = told.pop(key, None)
+                yield f"job {job.index + 1}: {self._why(job, sign, equal or _nearest(sign, reversed(told.values())))}"
+            told[key] = job, sign
 
     def unknown(self) -> Iterator[str]:
         """Tell which jobs are larger than is known, as PEC multiplies their circuits by what the noise tells."""
@@ -99,9 +115,8 @@ class Explaining:
             if limit is not None and sent is not None and sent > limit * _MIB:
                 yield f"job {job.index + 1} sends {sent / _MIB:.3g} MiB, over backend.limits.payload_mib={limit:g}"
 
-    def _why(self, job: Job, sign: Mapping[str, str], told: list[tuple[Job, Mapping[str, str]]]) -> str:
-        # Of equally near ones the latest, after which it stands.
-        other, nearest = min(reversed(told), key=lambda one: len(_differing(sign, one[1])))
+    def _why(self, job: Job, sign: Mapping[str, str], near: tuple[Job, Mapping[str, str]]) -> str:
+        other, nearest = near
         names = _differing(sign, nearest)
         if not names:
             return f"with job {other.index + 1} it would exceed {self._exceeded(job, other)}"
@@ -180,6 +195,16 @@ def most_overhead(job: Job) -> float | None:
     resilience = getattr(job.submission.options, "resilience", None)
     most = getattr(getattr(resilience, "pec", None), "max_overhead", None)
     return float(most) if isinstance(most, int | float) else None
+
+
+def _nearest(sign: Mapping[str, str], told: Iterable[tuple[Job, Mapping[str, str]]]) -> tuple[Job, Mapping[str, str]]:
+    """Return the earlier job that differs in the least, of equally near ones the first; the latest come first."""
+    found: list[tuple[int, tuple[Job, Mapping[str, str]]]] = []
+    for one in islice(told, _MOST_COMPARED):
+        found.append((len(_differing(sign, one[1])), one))
+        if found[-1][0] == 1:
+            break
+    return min(found, key=lambda one: one[0])[1]
 
 
 def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

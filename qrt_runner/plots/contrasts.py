@@ -52,7 +52,7 @@ def contrasted_values(
     axes.set_xlabel(
         "*: more than two standard errors apart" if any(apart) else "none more than two standard errors apart"
     )
-    figure.legend(loc="outside right upper", frameon=False)
+    figure.legend(loc="outside right upper", frameon=False, title=_left_out(len(runs) - len(shown)))
     return figure
 
 
@@ -84,5 +84,10 @@ def contrasted_counts(runs: Mapping[str, Mapping[str, int]], title: str) -> Figu
     axes.set_xlabel("outcome, rightmost bit 0" + (f" ({left_out} rarer ones left out)" if left_out else ""))
     axes.set_ylabel("share of the shots")
     axes.set_title(literal(title), fontsize=10)
-    figure.legend(loc="outside right upper", frameon=False)
+    figure.legend(loc="outside right upper", frameon=False, title=_left_out(len(runs) - len(shown)))
     return figure
+
+
+def _left_out(count: int) -> str | None:
+    """Return the title of a legend: how many runs there are no colours for."""
+    return f"{count} more left out" if count else None

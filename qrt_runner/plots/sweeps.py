@@ -11,8 +11,9 @@ from qrt_runner.analysis.sweeping import short
 from qrt_runner.plots.pages import CYCLE, IDEAL, MARKERS, MEASURED, finite, grid, literal, png
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.colorizer import ColorizingArtist
     from matplotlib.figure import Figure
@@ -46,16 +47,21 @@ def against(swept: Sequence[Swept], name: str, title: str) -> Figure:
     """Draw each quantity with its standard errors against one number, a colour for each value of the others."""
     shown = swept[:_MOST_PANELS]
     figure, panels = _page(len(shown), title, len(swept) - len(shown))
-    for axes, one in zip(panels, shown, strict=False):
-        _lines(axes, one, name)
+    parts = [one.along(name) for one in shown]
+    # A colour means the same in all panels, of which one legend tells: not all have all lines.
+    places = {label: place for place, label in enumerate(dict.fromkeys(label for part in parts for label in part))}
+    entries: dict[str, Artist] = {}
+    for axes, one, part in zip(panels, shown, parts, strict=False):
+        _lines(axes, one, name, part, places)
         axes.set_xlabel(literal(name))
         axes.set_ylabel(_told(one))
-    handles, labels = panels[0].get_legend_handles_labels()
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
     # Of what is drawn in one colour the ideal values have an entry of their own.
-    known = "ideal" not in labels and any(np.isfinite(one.ideal).any() for one in shown)
+    known = "ideal" not in entries and any(np.isfinite(one.ideal).any() for one in shown)
     ideal = "line: ideal" if known else None
-    if ideal or [*filter(None, labels)]:
-        figure.legend(handles, labels, loc="outside right upper", frameon=False, title=ideal)
+    if ideal or [*filter(None, entries)]:
+        figure.legend([*entries.values()], [*entries], loc="outside right upper", frameon=False, title=ideal)
     return figure
 
 
@@ -84,18 +90,25 @@ def cells_of(part: Swept) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return across, upwards, cells
 
 
-def _lines(axes: Axes, one: Swept, name: str) -> None:
-    """Draw a line of points for each value of the others; all alike where these are too many to tell apart."""
-    parts = one.along(name)
-    if len(parts) > _MOST_LINES:
+def _lines(axes: Axes, one: Swept, name: str, parts: Mapping[str, Swept], places: Mapping[str, int]) -> None:
+    """Draw a line of points for each value of the others; all alike where these are too many to tell apart.
+
+    Args:
+        axes: The panel.
+        one: What is drawn.
+        name: What it is drawn against.
+        parts: Its lines by their labels.
+        places: Which colour the line of a label has.
+    """
+    if len(places) > _MOST_LINES:
         label = "at all values of the others"
         axes.errorbar(one.at[name], one.values, finite(one.errors), fmt="o", ms=3, color=MEASURED, label=label)
         if np.isfinite(one.ideal).any():
             axes.plot(one.at[name], one.ideal, "_", ms=12, color=IDEAL, label="ideal")
         return
-    alone = len(parts) == 1
-    for place, (label, part) in enumerate(parts.items()):
-        order = np.argsort(part.at[name], kind="stable")
+    alone = len(places) == 1
+    for label, part in parts.items():
+        place, order = places[label], np.argsort(part.at[name], kind="stable")
         at, color, bars = part.at[name][order], CYCLE[place], finite(part.errors[order])
         marker = MARKERS[place % len(MARKERS)]
         called = literal(label) or "measured"
@@ -116,9 +129,9 @@ def _points(axes: Axes, part: Swept) -> ColorizingArtist:
 
 
 def _filled(part: Swept) -> float:
-    """Return the share of the cells of a map that have a value."""
+    """Return the share of the cells of a map that have a value; none where all are in one line, which has no width."""
     sides = [len(np.unique(values)) for values in part.at.values()]
-    return len(part.values) / (sides[0] * sides[1])
+    return len(part.values) / (sides[0] * sides[1]) if min(sides) > 1 else 0.0
 
 
 def _doubt(part: Swept) -> str:

@@ -166,7 +166,10 @@ def _price(record: Record, results: Mapping[str, Any]) -> Section | None:
     pairs = [(words, _known(price.get(name))) for name, words in _PRICE.items()]
     for name in ("readout_calibration", "noise_learning"):
         pairs += [(f"{name} {key}".replace("_", " "), _known(value)) for key, value in (price.get(name) or {}).items()]
-    effects = [(_CALLED.get(name, name), number(value)) for name, value in _metrics(record, ("effect/",))[:2]]
+    several = any(one.step for one in record.metrics if one.key == "effect/cost_s")
+    of = ", first parameter set" if several else ""
+    known = _metrics(record, ("effect/",))
+    effects = [(f"{_CALLED[name]}{of}", number(value)) for name, value in known if name in _CALLED]
     return Section("Price", [Facts([*pairs, *effects])])
 
 

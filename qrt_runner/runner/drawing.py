@@ -57,7 +57,8 @@ def whole_of(title: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Ta
     """Return what is drawn of the tasks of a run."""
     names = [name for result in results for name in result.parameters]
     names += [override.lstrip("+~").partition("=")[0] for result in results for override in result.point.overrides]
-    jobs = {str(job.record["id"]): job.record for result in results for job in result.jobs}
+    ran = [result for result in results if not result.reused_from]
+    jobs = {str(job.record["id"]): job.record for result in ran for job in result.jobs}
     title = f"{title}: {_about(results)}" if results else title
     return Whole(title, rows, list(dict.fromkeys(names)), list(jobs.values()))
 

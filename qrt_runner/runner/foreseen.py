@@ -103,8 +103,8 @@ class Foreseen:
 
     def _mitigation(self, job: Job) -> str:
         """Return what the tasks of a job ask for, by the names of their presets; of one that learns, what needs it."""
-        indices = [one.index for one in self.plan.jobs if one.needs == job.index]
-        users = [task for index in indices or [job.index] for task in self.explaining.tasks.get(index, ())]
+        indices = self.explaining.users.get(job.index) or [job.index]
+        users = [task for index in indices for task in self.explaining.tasks.get(index, ())]
         names = dict.fromkeys(task.point.experiment.tasks[task.name].mitigation.kind for task in users)
         told = ", ".join(names)
         return f"for {told}" if job.mode == LEARNER_MODE else told
@@ -114,10 +114,16 @@ class Foreseen:
         tasks = self.explaining.tasks.get(job.index, [])
         points = [*dict.fromkeys(task.point.index for task in tasks)]
         names = [*dict.fromkeys(task.name for task in tasks)]
-        told = names if len({task.name for task in self.plan.tasks}) > 1 else []
-        if points and len({task.point.index for task in self.plan.tasks}) > 1:
+        told = names if self._several[0] else []
+        if points and self._several[1]:
             told = [*told, f"point {points[0]}" if len(points) == 1 else f"{len(points)} points"]
         return ", ".join(told)
+
+    @cached_property
+    def _several(self) -> tuple[bool, bool]:
+        """Whether there are several names of tasks, and several points."""
+        tasks = self.plan.tasks
+        return len({task.name for task in tasks}) > 1, len({task.point.index for task in tasks}) > 1
 
     def lines(self, most: int | None = None) -> list[str]:
         """Return it as a table of programs, one of jobs, the total, and why it is so.

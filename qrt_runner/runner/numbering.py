@@ -151,10 +151,15 @@ def overview_grid(caption: str, titles: Sequence[str], rows: Sequence[Sequence[s
     caption = f"{caption}; in all rows: {', '.join(told_once)}" if told_once else caption
     value, error = (titles.index("value"), titles.index("error")) if paired else (-1, -1)
     told = [
-        [with_error(float(row[value]), float(row[error])) if place == value else _rough(row[place]) for place in shown]
+        [_told(row[value], row[error]) if place == value else _rough(row[place]) for place in shown]
         for row in rows[:MOST_ROWS]
     ]
     return Grid(caption, [titles[place].replace("_", " ") for place in shown], told)
+
+
+def _told(value: str, error: str) -> str:
+    """Return a value with its error, each a cell of a file, which is empty where it is not known."""
+    return with_error(float(value), float(error or "nan")) if value else "-"
 
 
 def _rough(cell: str) -> str:

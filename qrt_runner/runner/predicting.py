@@ -115,7 +115,7 @@ def history_of(journal: Journal) -> History:
 
 
 def with_predictions(plan: Plan, history: History) -> Plan:
-    """Return a plan whose prices tell what its tasks' jobs are predicted to take."""
+    """Return a plan whose prices tell what its tasks' jobs are predicted to take, where that is known."""
     likely = [history.foretold(job).likely_s for job in plan.jobs]
     return replace(plan, tasks=tuple(_predicted(plan, task, likely) for task in plan.tasks))
 
@@ -123,6 +123,9 @@ def with_predictions(plan: Plan, history: History) -> Plan:
 def _predicted(plan: Plan, task: PlannedTask, likely: Sequence[float]) -> PlannedTask:
     used = {place.job for place in task.places}
     used |= {need for index in used if (need := plan.jobs[index].needs) is not None}
+    if any(load.overhead is None for index in used for load in plan.jobs[index].loads):
+        # What PEC adds is not known yet: without it that would be no prediction, and no error of one.
+        return task
     seconds = sum(likely[index] for index in sorted(used))
     return replace(task, price=replace(task.price, predicted_s=seconds)) if task.price and seconds else task
 

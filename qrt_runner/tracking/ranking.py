@@ -20,11 +20,17 @@ _COLUMNS: Final = {
 }
 """Columns of the table by the metrics that have one value for each observable."""
 
-_OF_COUNTS: Final = {
+_OF_SETS: Final = {
     "fidelity/hellinger": "hellinger",
     "p_success": "p_success",
     "distance/total_variation": "total_variation",
+    "effect/cost_s": "cost_s",
 }
+"""Columns of the table by the metrics that have one value for each parameter set."""
+
+_WITH_ERROR: Final = ("ev", "error")
+"""Columns whose standard error is `std`: exact values and costs have none."""
+
 _LARGE: Final = ("fidelity/hellinger", "p_success")
 """Metrics that are the better, the larger they are; of values and ideal ones neither is better."""
 
@@ -68,9 +74,10 @@ def extremes_of(rows: Sequence[Row], objective: str | None) -> list[Extreme]:
         sides = {"lowest": lambda row: row[column], "highest": lambda row: -row[column]}
     else:
         sides = {"best": lambda row: -row[column] if metric in _LARGE else abs(row[column])}
+    has_error = column in _WITH_ERROR
     chosen = {word: min(known, key=rank) for word, rank in sides.items()}
     return [
-        Extreme(word, metric, float(row[column]), float(row.get("std", math.nan) if observable else math.nan), row)
+        Extreme(word, metric, float(row[column]), float(row.get("std", math.nan) if has_error else math.nan), row)
         for word, row in chosen.items()
     ]
 
@@ -85,8 +92,8 @@ def _metric_of(rows: Sequence[Row]) -> str:
 
 def _column_of(metric: str) -> tuple[str, str | None]:
     """Return column and observable of a metric; a column that no table has where it has none."""
-    if metric in _OF_COUNTS:
-        return _OF_COUNTS[metric], None
+    if metric in _OF_SETS:
+        return _OF_SETS[metric], None
     for kind, column in _COLUMNS.items():
         if metric.startswith(f"{kind}/"):
             return column, metric.removeprefix(f"{kind}/")

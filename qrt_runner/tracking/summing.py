@@ -105,10 +105,13 @@ def _lines(rows: Sequence[Mapping[str, Any]], results: Sequence[TaskResult]) -> 
     backends = dict.fromkeys(result.backend for result in results)
     kinds = dict.fromkeys(result.task.mode.kind for result in results)
     yield f"ran: on {_some(backends)}; {', '.join(kinds)}"
-    jobs = {str(job.record["id"]): job for result in results for job in result.jobs}
-    sessions = _sessions(results)
+    ran = [result for result in results if not result.reused_from]
+    jobs = {str(job.record["id"]): job for result in ran for job in result.jobs if job.record["id"]}
+    sessions = _sessions(ran)
     quantum_s = sum(job.quantum_s for job in jobs.values())
     yield f"jobs: {len(jobs)}, {quantum_s:.4g} quantum seconds; sessions: {_some(sessions) or 'none'}"
+    if taken := len(results) - len(ran):
+        yield f"taken from earlier runs: {taken} of the tasks, which cost nothing"
     yield from (
         f"**failed**: point {result.point.index}, {plain(result.error)}"
         for result in [result for result in results if result.state == "failed"][:_MOST_TOLD]

@@ -117,7 +117,9 @@ def trace_of(kept: KeptRun, results: Sequence[TaskResult], recorded: Mapping[str
         recorded: By the id of a job when its results were logged, in ns since 1970.
         now_ns: When the run ended, in the same.
     """
-    jobs = {str(job.record["id"]): job for result in results for job in result.jobs if job.record["id"]}
+    # Jobs of earlier runs, of which results were taken, took none of this run's time.
+    ran = [result for result in results if not result.reused_from]
+    jobs = {str(job.record["id"]): job for result in ran for job in result.jobs if job.record["id"]}
     chosen = list(jobs.items())[:_MOST_JOBS]
     inside = [one for key, job in chosen for one in _job(key, job, recorded.get(key))]
     if not inside:
@@ -130,7 +132,7 @@ def trace_of(kept: KeptRun, results: Sequence[TaskResult], recorded: Mapping[str
     # Of a job that another process submitted no stage tells when; the service's clock may be ahead of ours.
     submitted = [_ns(stamp) for _, job in chosen if (stamp := job.record["timestamps"].get("submitted"))]
     first_ns = max(start_ns, min([*(one.start_ns for one in inside), *submitted]))
-    return Trace(kept.id, kept.title, (root, *_preparing(start_ns, first_ns, results), *inside))
+    return Trace(kept.id, kept.title, (root, *_preparing(start_ns, first_ns, ran), *inside))
 
 
 def times_of(trace: Trace) -> tuple[int, int]:
