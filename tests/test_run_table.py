@@ -56,6 +56,20 @@ def test_experiment_has_a_view(tmp_path, monkeypatch, way):
     assert {value for _, value in tags_of(store)} == {"mine"}
 
 
+def test_a_store_that_refuses_the_view_gets_the_run(tmp_path, monkeypatch):
+    """As a server does that another process has told the same since it was asked: the row is there already."""
+    store = tmp_path / "mlflow.db"
+    log(tmp_path / "other.db", "r0")
+    shutil.copy(tmp_path / "other.db", store)
+    with closing(sqlite3.connect(store)) as database, database:
+        database.execute("DELETE FROM experiment_tags")
+        refuses = "SELECT RAISE(ABORT, 'UNIQUE constraint failed: experiment_tags.key')"
+        database.execute(f"CREATE TRIGGER refused BEFORE INSERT ON experiment_tags BEGIN {refuses}; END")
+    monkeypatch.setattr(proven, "PROVEN", {})
+    assert log(store, "r1").logged.keys() == {"0-main"}
+    assert tags_of(store) == []
+
+
 def made_of(store: Path) -> list[tuple[object, ...]]:
     """Return the datasets of a store's runs with all that is told of them, ids aside."""
     query = """SELECT datasets.experiment_id, datasets.name, digest, dataset_source_type, dataset_source,

@@ -179,7 +179,9 @@ class Client:
         experiment = str(found.experiment_id) if found is not None else self._made()
         for name, value in experiment_tags().items():
             if found is None or name not in found.tags:
-                self._mlflow.set_experiment_tag(experiment, name, value)
+                # Of two processes that set it at once a server refuses one; and it is an extra, which costs no result.
+                with suppress(MlflowException):
+                    self._mlflow.set_experiment_tag(experiment, name, value)
         self._run.experiment_id = experiment
         return experiment
 
