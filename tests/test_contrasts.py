@@ -72,7 +72,18 @@ def test_a_store_that_is_broken_costs_the_logging_only(command: Callable[..., En
     assert ended.code == 1
     assert "tracking.uri: given sqlite:///other.db, which could not be written" in ended.err
     (told,) = Path("outputs").rglob("comparison.json")
-    assert len(json.loads(told.read_text(encoding="utf-8"))["runs"]) == 2
+    known = json.loads(told.read_text(encoding="utf-8"))["runs"]
+    assert f"Log it with: python -m qrt_runner action=compare 'runs=[{','.join(known)}]'" in ended.err
+
+
+def test_a_comparison_in_the_folder_of_a_run_leaves_that_run(command: Callable[..., Ended]) -> None:
+    """Whoever puts it beside one of the runs finds that run as before."""
+    for seed in (1, 2):
+        assert command(*BELL, f"seed={seed}").code == 0
+    before = find_kept("latest")
+    ended = command("action=compare", f"hydra.run.dir={before.folder}")
+    assert (ended.code, (before.folder / "comparison.html").is_file()) == (0, True)
+    assert find_kept(str(before.folder)) == before
 
 
 def test_values_are_drawn_as_they_were_measured() -> None:

@@ -76,6 +76,27 @@ def test_text_of_others_is_no_markdown():
     assert "**failed**: a\\_b \\*c\\* \\<d\\>" in note_of(failed)
 
 
+def test_names_are_no_markdown_either():
+    """A circuit may be called anything."""
+    points = (["mode=sampler", SHOTS, f"circuit.name='{name}'"] for name in ("a *b* [c](d)", "e"))
+    results = outcome_of(*points).results
+    assert note_of(results[0]).startswith("**a \\*b\\* \\[c\\](d) on aer, sampler**")
+    rows = [row for result in results for row in swept_rows(Records("r", {}).of(result))]
+    told = lines_of(summary_of("", rows, results).tags[NOTE])
+    assert "circuit.name = 'a \\*b\\* \\[c\\](d)'" in told["lowest point"]
+
+
+def test_what_is_long_leaves_room_for_the_numbers():
+    """A graph of 900 edges is cut off, and so is the command with it: MLflow takes 8,000 characters."""
+    edges = ",".join(f"[{node % 4},{(node + 1) % 4},{node}.5]" for node in range(900))
+    words = ["circuit=qaoa_maxcut", f"circuit.params.graph=[{edges}]", "mode=sampler", SHOTS]
+    result = result_of(*words)
+    note = note_of(result, shlex.join(["python", "-m", "qrt_runner", *words]))
+    assert len(note) < 2000
+    assert {"asked", "counts", "spent"} < lines_of(note).keys()
+    assert note.endswith("The command that repeats it is too long for a note: `action=report` tells it.")
+
+
 # The command that repeats a point
 
 

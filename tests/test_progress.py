@@ -5,6 +5,7 @@ Commands run on terminals of their own, jobs wait on a rehearsal's device that i
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -117,6 +118,21 @@ def test_a_killed_command_leaves_the_terminal_as_it_was(waiting):
     act = once(r"queued", lambda _, running: running.kill())
     screen = on_terminal(["mode=sampler", *waiting.words], act=act, controls=False)
     assert screen.code == -signal.SIGKILL
+    assert not any(re.match(r"\d+:\d\d  ", line) for line in screen.left()), screen.left()
+    assert screen.raw.rindex(SHOWN) > screen.raw.rindex(HIDDEN)
+
+
+def test_a_drawing_process_that_hangs_leaves_the_terminal_as_it_was(waiting):
+    """The command waits for it for two seconds, and then clears up itself."""
+
+    def hangs(screen: Screen, running: subprocess.Popen[bytes]) -> None:
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text(encoding="utf-8").split()
+        (drawing,) = [one for one in children if b"display" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        os.kill(int(drawing), signal.SIGSTOP)
+        screen.press(b"\x03")
+
+    screen = on_terminal(["mode=sampler", *waiting.words], act=once(r"queued", hangs))
+    assert screen.code == 130, screen.raw
     assert not any(re.match(r"\d+:\d\d  ", line) for line in screen.left()), screen.left()
     assert screen.raw.rindex(SHOWN) > screen.raw.rindex(HIDDEN)
 

@@ -6,8 +6,10 @@ import json
 import shutil
 import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -56,6 +58,20 @@ def test_experiment_has_a_view(tmp_path, monkeypatch, way):
     assert {value for _, value in tags_of(store)} == {"mine"}
 
 
+def test_a_store_that_refuses_the_view_gets_the_run(tmp_path, monkeypatch):
+    """As a server does that another process has told the same since it was asked: the row is there already."""
+    store = tmp_path / "mlflow.db"
+    log(tmp_path / "other.db", "r0")
+    shutil.copy(tmp_path / "other.db", store)
+    with closing(sqlite3.connect(store)) as database, database:
+        database.execute("DELETE FROM experiment_tags")
+        refuses = "SELECT RAISE(ABORT, 'UNIQUE constraint failed: experiment_tags.key')"
+        database.execute(f"CREATE TRIGGER refused BEFORE INSERT ON experiment_tags BEGIN {refuses}; END")
+    monkeypatch.setattr(proven, "PROVEN", {})
+    assert log(store, "r1").logged.keys() == {"0-main"}
+    assert tags_of(store) == []
+
+
 def made_of(store: Path) -> list[tuple[object, ...]]:
     """Return the datasets of a store's runs with all that is told of them, ids aside."""
     query = """SELECT datasets.experiment_id, datasets.name, digest, dataset_source_type, dataset_source,
@@ -102,6 +118,32 @@ def test_circuits_are_datasets(tmp_path, monkeypatch):
     assert {(*row[:9], *row[10:]) for row in written} == {(*row[:9], *row[10:]) for row in own}
     assert [row[2] for row in written] == [written[0][2], written[1][2], written[0][2]]
     assert written[0][2] != written[1][2]
+
+
+def test_processes_that_log_one_circuit_at_once_share_its_dataset(tmp_path):
+    """Four threads stand for processes on a server, each with a run; before each of 25 circuits they wait for another.
+
+    In about one of four rounds the store refuses one of them what another has just written.
+    """
+    from qrt_runner.tracking.client import Client
+
+    kept = KeptRun(tmp_path, "r1", "viewed", "viewed", grouped=False, folders=False, started_ms=1)
+    client = Client(kept, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    store = client._mlflow  # noqa: SLF001 - a file's lock would keep them apart, and a server has none
+    runs = [store.create_run(client._experiment).info.run_id for _ in range(4)]  # noqa: SLF001 - as above
+    together = Barrier(len(runs), timeout=30)
+
+    def logs(run: str) -> int:
+        for number in range(25):
+            circuit = {"circuit/logical.qasm3": str(number).encode()}
+            record = Record("0-main", "bell", "FINISHED", {"circuit.name": "bell"}, {}, (), circuit)
+            together.wait()
+            client._log_dataset(run, record)  # noqa: SLF001 - as above
+        return len(store.get_run(run).inputs.dataset_inputs)
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        assert list(pool.map(logs, runs)) == [25] * len(runs)
+    assert len({row[2] for row in made_of(tmp_path / "mlflow.db")}) == 25
 
 
 def test_columns_are_what_tasks_have():

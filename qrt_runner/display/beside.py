@@ -31,6 +31,9 @@ _UNDRAWN_S: Final = 0.5
 _MOST_BYTES: Final = 4000
 """Of a message: less than what a pipe takes as a whole or not at all."""
 
+_TIDY: Final = "\r\x1b[2K\x1b[?25h"
+"""Takes the line away and shows the cursor, as the process does that draws, unless it is killed."""
+
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _BEGINS: Final = "import sys; sys.path.append(sys.argv[2]); from qrt_runner.display.drawing import main; main()"
 """No file of the working directory is taken for a module of Python's, whatever its name."""
@@ -146,7 +149,10 @@ class Display:
         if drawing is None:
             return
         drawing.kill()
-        drawing.wait()
+        if drawing.wait() and self._line and time.monotonic() - self._began >= _UNDRAWN_S:
+            with suppress(OSError, ValueError):
+                sys.stderr.write(_TIDY)
+                sys.stderr.flush()
         for pipe in (drawing.stdin, drawing.stdout):
             if pipe is not None:
                 with suppress(OSError):

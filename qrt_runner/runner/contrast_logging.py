@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 KIND: Final = "qrt.kind"
 """Tag of MLflow runs that measured nothing; `comparison` is the only kind there is."""
 
+_COMPARED: Final = "qrt.compared"
+"""Tag of ids of runs."""
+
+
+class _Unkept(KeptRun):
+    """Stands for a comparison, of which no index is kept: its folder may be that of a run."""
+
+    def save(self) -> None:
+        """Write nothing."""
+
+    def remedy(self) -> str:
+        """Return where it is, and the command that logs it."""
+        command = f"python -m qrt_runner action=compare 'runs=[{self.tags[_COMPARED]}]'"
+        return f"The comparison is written into {self.folder}. Log it with: {command}"
+
 
 def log_comparison(
     journal: Journal,
@@ -42,10 +57,10 @@ def log_comparison(
 
     experiment = runs[0].kept.experiment if runs[0].kept is not None else runs[0].run.name if runs[0].run else ""
     title = f"comparison of {len(runs)} runs"
-    now_ms = int(time.time() * 1000)
-    kept = KeptRun(asked.folder, new_id(), experiment, title, grouped=True, folders=False, started_ms=now_ms)
-    tags = {KIND: "comparison", "qrt.compared": ",".join(run.id for run in runs), **_headline(contrasts)}
+    tags = {KIND: "comparison", _COMPARED: ",".join(run.id for run in runs), **_headline(contrasts)}
     tags |= commented([f"**{title}**", "", *_lines(runs, contrasts, known)])
+    now_ms = int(time.time() * 1000)
+    kept = _Unkept(asked.folder, new_id(), experiment, title, True, False, now_ms, tags=tags)  # noqa: FBT003 - in order
     metrics = [Metric(name, float(value), 0) for name, value in _counted(contrasts).items()]
     with Recorder(kept, asked.tracking.uri) as recorder:
         recorder.end("FINISHED", files, tags=tags, metrics=metrics)

@@ -126,9 +126,7 @@ class Client:
         if begun is not None and begun.status != "RUNNING":
             self._mlflow.update_run(run_id, "RUNNING")
         _in_batches(self._mlflow, run_id, metrics, params, tags)
-        if (dataset := dataset_of(record)) is not None:
-            made = Dataset(dataset.name, dataset.digest, SOURCE_TYPE, dataset.source)
-            self._mlflow.log_inputs(run_id, [DatasetInput(made, [InputTag(CONTEXT, "circuit")])])
+        self._log_dataset(run_id, record)
         if record.artifacts:
             with TemporaryDirectory(prefix="qrt_runner-") as folder:
                 _write_files(Path(folder), record.artifacts)
@@ -138,6 +136,18 @@ class Client:
         keys = self._mlflow.get_run(run_id).data.metrics
         history = (value for key in keys for value in self._mlflow.get_metric_history(run_id, key))
         return {(value.key, value.step, stored_value(value.value)) for value in history}
+
+    def _log_dataset(self, run_id: str, record: Record) -> None:
+        dataset = dataset_of(record)
+        if dataset is None:
+            return
+        made = Dataset(dataset.name, dataset.digest, SOURCE_TYPE, dataset.source)
+        inputs = [DatasetInput(made, [InputTag(CONTEXT, "circuit")])]
+        try:
+            self._mlflow.log_inputs(run_id, inputs)
+        except MlflowException:
+            # Another process may have made the dataset since the server had looked for it: now it is found.
+            self._mlflow.log_inputs(run_id, inputs)
 
     def _supersede(self, write: Write, run_id: str) -> None:
         """Delete runs as a user would, each tagged with the one that took its place."""
@@ -179,7 +189,9 @@ class Client:
         experiment = str(found.experiment_id) if found is not None else self._made()
         for name, value in experiment_tags().items():
             if found is None or name not in found.tags:
-                self._mlflow.set_experiment_tag(experiment, name, value)
+                # Of two processes that set it at once a server refuses one; and it is an extra, which costs no result.
+                with suppress(MlflowException):
+                    self._mlflow.set_experiment_tag(experiment, name, value)
         self._run.experiment_id = experiment
         return experiment
 

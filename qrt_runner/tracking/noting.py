@@ -25,6 +25,9 @@ _LONGEST: Final = 1000
 _WIDEST: Final = 90
 """Characters of a line of a command, and of an outcome."""
 
+_LONGEST_COMMAND: Final = 3000
+"""Characters of a command: with a longer one the tag would be cut off in the middle of it."""
+
 _WORDS_BEFORE: Final = 3
 """`python -m qrt_runner`, before the words of a command."""
 
@@ -38,7 +41,7 @@ def note_of(result: TaskResult, command: str = "") -> str:
     """
     lines = [_heading(result), "", *(f"- {line}" for line in _lines(result))]
     repeat = repeating(command, result.point.overrides)
-    return "\n".join([*lines, *(["", "```sh", folded(repeat), "```"] if repeat else [])])
+    return "\n".join([*lines, *listing(repeat)])
 
 
 def commented(lines: Sequence[str]) -> dict[str, str]:
@@ -67,8 +70,9 @@ def _heading(result: TaskResult) -> str:
     task = result.task
     mitigation = f", mitigation {task.mitigation.kind}" if task.mitigation.kind != "none" else ""
     name = f"{result.name}: " if len(result.point.experiment.tasks) > 1 else ""
-    swept = f" ({' '.join(map(code, result.point.overrides))})" if result.point.overrides else ""
-    return f"**{name}{task.circuit.name} on {result.backend}, {task.mode.kind}{mitigation}**{swept}"
+    what = plain(f"{name}{task.circuit.name} on {result.backend}")
+    swept = f" ({' '.join(code(short(word)) for word in result.point.overrides)})" if result.point.overrides else ""
+    return f"**{what}, {task.mode.kind}{mitigation}**{swept}"
 
 
 def _lines(result: TaskResult) -> Iterator[str]:
@@ -87,13 +91,18 @@ def _lines(result: TaskResult) -> Iterator[str]:
 
 def _asked(result: TaskResult) -> str:
     task, document = result.task, result.point.experiment.document
-    params = [f"{name} {code(value)}" for name, value in task.circuit.params.items()]
+    params = [f"{name} {code(short(value))}" for name, value in task.circuit.params.items()]
     precision = getattr(task.mode, "precision", None)
     words = [*params, f"precision {precision:g}" if precision is not None else f"{task.mode.shots} shots"]
     sets = len(result.parameter_values)
-    words += [f"{sets} values of {', '.join(map(code, result.parameters))}"] if result.parameters and sets > 1 else []
+    words += [f"{sets} values of {_named(result.parameters)}"] if result.parameters and sets > 1 else []
     words += [f"reference {document.reference.kind}"] if document.reference.kind != "none" else []
     return ", ".join([*words, f"seed {document.seed}"])
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_VALUES} more" if len(names) > _MOST_VALUES else ""
+    return f"{', '.join(map(code, names[:_MOST_VALUES]))}{more}"
 
 
 def _where(result: TaskResult) -> str:
@@ -171,6 +180,15 @@ def _spent(result: TaskResult) -> str:
     return f"{told}, {waited_s:.3g} s in queues, {run_s:.3g} s running, in jobs that others may share"
 
 
+def listing(command: str) -> list[str]:
+    """Return a command as lines of Markdown, or where a long one is found; nothing where there is none."""
+    if not command:
+        return []
+    if len(command) > _LONGEST_COMMAND:
+        return ["", "The command that repeats it is too long for a note: `action=report` tells it."]
+    return ["", "```sh", folded(command), "```"]
+
+
 def folded(command: str) -> str:
     """Return a command with a line break between words where it is long: MLflow's UI breaks no line of code."""
     lines: list[str] = []
@@ -184,7 +202,13 @@ def folded(command: str) -> str:
 
 def code(text: object) -> str:
     """Return a text as Markdown shows it unchanged."""
-    return f"`{str(text).replace('`', chr(39))}`"
+    line = " ".join(str(text).splitlines())
+    return f"`{line.replace('`', chr(39))}`"
+
+
+def short(text: object) -> str:
+    """Return a text without its end where it is wider than the page; the config has all of it."""
+    return str(text) if len(str(text)) <= _WIDEST else f"{str(text)[:_WIDEST]}…"
 
 
 def plain(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qrt_runner.digits import with_error
 from qrt_runner.tracking.metrics import NOT_IN_NAMES
-from qrt_runner.tracking.noting import NOTE, code, folded, plain
+from qrt_runner.tracking.noting import NOTE, code, listing, plain, short
 from qrt_runner.tracking.ranking import extremes_of
 from qrt_runner.tracking.showing import shown_table, swept_in
 
@@ -61,10 +61,9 @@ def summary_of(
     if results:
         tags["qrt.backend"] = ",".join(dict.fromkeys(result.backend for result in results))
         tags["qrt.session_id"] = ",".join(_sessions(results)) or "none"
-    lines = [*_lines(rows, results), *(f"{one.word} point: {_told(one, rows)}" for one in extremes)]
+    lines = [*_lines(rows, results), *(f"{one.word} point: {plain(_told(one, rows))}" for one in extremes)]
     lines.append(f"all numbers: {code('results.parquet')} and {code(TABLE)}; figures, if any, in {code('plots/')}")
-    repeat = ["", "```sh", folded(command), "```"] if command else []
-    note = "\n".join([f"**{plain(title)}**", "", *(f"- {line}" for line in lines), *repeat])
+    note = "\n".join([f"**{plain(title)}**", "", *(f"- {line}" for line in lines), *listing(command)])
     return Summary({TABLE: shown_table(rows)}, {**tags, NOTE: note}, _metrics(extremes))
 
 
@@ -149,5 +148,5 @@ def _number(one: Extreme) -> str:
 
 def _some(words: Mapping[str, Any]) -> str:
     """Return the first of some words."""
-    shown = [code(word) for word in [*words][:_MOST_TOLD]]
+    shown = [code(short(word)) for word in [*words][:_MOST_TOLD]]
     return ", ".join(shown) + (f" and {len(words) - len(shown)} more" if len(words) > len(shown) else "")
