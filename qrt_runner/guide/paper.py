@@ -1,4 +1,4 @@
-"""Sets text for a terminal: 80 columns, bold where there is colour; knows the standard library only."""
+"""Sets text in lines of 80 columns, bold where there is colour; knows the standard library only."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def wrapped(words: str, indent: int = 0) -> list[str]:
     )
 
 
-def command_lines(command: str, indent: int = 2) -> list[str]:
+def command_lines(command: str, indent: int = 2, width: int = WIDTH) -> list[str]:
     """Return a command line, carried over where it is long in such a way that it can be copied."""
     lines, line = [], " " * indent
     for piece in _PIECES.findall(command):
-        if len(line) + len(piece) + 3 > WIDTH and line.strip():
+        if len(line) + len(piece) + 3 > width and line.strip():
             lines.append(f"{line} \\")
             line = " " * (indent + 2)
         line += f" {piece}" if line.strip() else piece

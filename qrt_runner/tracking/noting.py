@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import shlex
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from qrt_runner.digits import with_error
+from qrt_runner.guide.paper import command_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,13 +55,19 @@ def repeating(command: str, overrides: Sequence[str]) -> str:
     """Return the command that runs one point of what a command ran: what was swept over has the point's values."""
     if not command or not overrides:
         return command
-    words = shlex.split(command)
+    words = _split(command)
     start, words = words[:_WORDS_BEFORE], words[_WORDS_BEFORE:]
     swept = {_key(override) for override in overrides}
     kept = [word for word in words if word not in ("-m", "--multirun") and _key(word) not in swept]
     # A preset that is a sweep by itself needs to be told that this is none.
     kept += [] if len(kept) < len(words) and {"-m", "--multirun"} & {*words} else ["hydra.mode=RUN"]
     return shlex.join([*start, *kept, *overrides])
+
+
+@lru_cache(maxsize=1)
+def _split(command: str) -> tuple[str, ...]:
+    """Return the words of a command, which are the same for all points of a sweep."""
+    return tuple(shlex.split(command))
 
 
 def _key(override: str) -> str:
@@ -191,13 +199,7 @@ def listing(command: str) -> list[str]:
 
 def folded(command: str) -> str:
     """Return a command with a line break between words where it is long: MLflow's UI breaks no line of code."""
-    lines: list[str] = []
-    for word in map(shlex.quote, shlex.split(command)):
-        if lines and len(lines[-1]) + len(word) < _WIDEST:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return " \\\n  ".join(lines)
+    return "\n".join(command_lines(command, indent=0, width=_WIDEST))
 
 
 def code(text: object) -> str:
