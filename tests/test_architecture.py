@@ -23,6 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "errors",
     "postponing",
+    "commands",
     "config",
     "guide",
     "noise",

@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 from composing import outcome_of, result_of
 
+from qrt_runner.commands import repeating
 from qrt_runner.digits import headline_of, with_error
 from qrt_runner.tracking import Records, summary_of, swept_rows
-from qrt_runner.tracking.noting import NOTE, folded, note_of, repeating
+from qrt_runner.tracking.noting import NOTE, folded, note_of
 from qrt_runner.tracking.showing import shown_names
 
 COMMAND = "python -m qrt_runner mode=estimator mode.shots=256"

@@ -9,11 +9,12 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Final
 
+from qrt_runner.commands import WIDTH, command_lines
 from qrt_runner.errors import refuse
 from qrt_runner.guide.entries import entries_of
 from qrt_runner.guide.groups import EXPERIMENT, Group, groups_in, own_and_shipped
 from qrt_runner.guide.knowing import is_open, known_of
-from qrt_runner.guide.paper import WIDTH, Paper, command_lines, wrapped
+from qrt_runner.guide.paper import Paper, wrapped
 from qrt_runner.guide.sheets import COMMAND, Sheet, sheet_of
 
 if TYPE_CHECKING:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from dataclasses import dataclass
-from typing import Final
 
-WIDTH: Final = 80
-_PIECES: Final = re.compile(r"""(?:'[^']*'|"[^"]*"|[^\s'"])+""")
-"""The words of a command line, what is quoted left whole."""
+from qrt_runner.commands import WIDTH
 
 
 @dataclass(frozen=True)
@@ -37,14 +33,3 @@ def wrapped(words: str, indent: int = 0) -> list[str]:
     return textwrap.wrap(
         words, WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
     )
-
-
-def command_lines(command: str, indent: int = 2, width: int = WIDTH) -> list[str]:
-    """Return a command line, carried over where it is long in such a way that it can be copied."""
-    lines, line = [], " " * indent
-    for piece in _PIECES.findall(command):
-        if len(line) + len(piece) + 3 > width and line.strip():
-            lines.append(f"{line} \\")
-            line = " " * (indent + 2)
-        line += f" {piece}" if line.strip() else piece
-    return [*lines, line]

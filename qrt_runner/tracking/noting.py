@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import shlex
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from qrt_runner.commands import command_lines, repeating
 from qrt_runner.digits import with_error
-from qrt_runner.guide.paper import command_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,9 +28,6 @@ _WIDEST: Final = 90
 _LONGEST_COMMAND: Final = 3000
 """Characters of a command: with a longer one the tag would be cut off in the middle of it."""
 
-_WORDS_BEFORE: Final = 3
-"""`python -m qrt_runner`, before the words of a command."""
-
 
 def note_of(result: TaskResult, command: str = "") -> str:
     """Return what was asked, where it ran, what came of it, and the command that repeats it.
@@ -49,29 +44,6 @@ def note_of(result: TaskResult, command: str = "") -> str:
 def commented(lines: Sequence[str]) -> dict[str, str]:
     """Return the tag that holds lines of Markdown as a run's description."""
     return {NOTE: "\n".join(lines)}
-
-
-def repeating(command: str, overrides: Sequence[str]) -> str:
-    """Return the command that runs one point of what a command ran: what was swept over has the point's values."""
-    if not command or not overrides:
-        return command
-    words = _split(command)
-    start, words = words[:_WORDS_BEFORE], words[_WORDS_BEFORE:]
-    swept = {_key(override) for override in overrides}
-    kept = [word for word in words if word not in ("-m", "--multirun") and _key(word) not in swept]
-    # A preset that is a sweep by itself needs to be told that this is none.
-    kept += [] if len(kept) < len(words) and {"-m", "--multirun"} & {*words} else ["hydra.mode=RUN"]
-    return shlex.join([*start, *kept, *overrides])
-
-
-@lru_cache(maxsize=1)
-def _split(command: str) -> tuple[str, ...]:
-    """Return the words of a command, which are the same for all points of a sweep."""
-    return tuple(shlex.split(command))
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
 
 
 def _heading(result: TaskResult) -> str:
